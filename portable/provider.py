@@ -1,0 +1,244 @@
+"""The plugin protocol: what a cloud must be able to do for `portable`, and how plugins are found.
+
+A plugin is a class named by an entry point in the group `portable.providers`; see `providers/portable_kind` for a complete
+one. It knows one cloud and imports that cloud's SDK inside the methods that need it. Nothing here knows a cloud.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_checkable
+
+from portable.errors import Problem, UsageError
+from portable.events import Emit
+
+if TYPE_CHECKING:
+    from portable.spec.model import Cluster
+
+PROTOCOL_VERSION = 1
+ENTRY_POINT_GROUP = "portable.providers"
+
+KubeObject: TypeAlias = dict[str, Any]
+Inputs: TypeAlias = dict[str, Any]
+Outputs: TypeAlias = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class IngressProfile:
+    """How a route is served: the Ingress class, its annotations, and where its controller's pods live (for NetworkPolicy).
+
+    `controller_selector` is a NetworkPolicy peer ({"namespaceSelector": ..., "podSelector": ...}); None: traffic arrives
+    from outside the pod network, so the port is opened to every source. `auto_tls` says what `tls: auto` becomes.
+    """
+
+    class_name: str
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    controller_selector: Mapping[str, Any] | None = None
+    auto_tls: Literal["plugin", "annotation", "unsupported"] = "unsupported"
+    auto_tls_annotations: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class StorageProfile:
+    """Storage classes by what a volume asks for; None: this cloud cannot. `objects` are classes that the app must bring."""
+
+    single: str | None
+    shared: str | None
+    expandable: bool
+    objects: tuple[KubeObject, ...] = ()
+
+
+@dataclass(frozen=True)
+class IdentityProfile:
+    """How a workload's cloud identity is bound. `{identity}` in a value stands for what the spec names."""
+
+    service_account_annotations: Mapping[str, str] = field(default_factory=dict)
+    pod_labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What one cloud makes of the spec's neutral words. Plain data: `compile` reads it and nothing else of a plugin.
+
+    `replicas` is the count when the spec names none. `images` maps a resource type ("postgres") and an optional version
+    ("postgres:17") to an image by digest. `unsupported` maps a place in the spec's words
+    ("workloads.*.identity", "resources.*.access=shared") to the reason why this cloud cannot honour it.
+    """
+
+    cloud: str
+    title: str
+    replicas: int
+    storage: StorageProfile
+    ingress: IngressProfile
+    load_balancer_annotations: Mapping[str, str] = field(default_factory=dict)
+    load_balancer_class: str | None = None
+    policy_enforced: bool = False
+    metrics: bool = True
+    node_autoscaling: bool = False
+    identity: IdentityProfile | None = None
+    images: Mapping[str, str] = field(default_factory=dict)
+    unsupported: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of `doctor`: what was looked at, how it is, and what to do about it. `fixable`: `--fix` can mend it."""
+
+    name: str
+    status: Literal["ok", "warning", "missing"]
+    detail: str
+    fix: str = ""
+    fixable: bool = False
+
+
+@dataclass(frozen=True)
+class Diff:
+    """`changes`: properties that differ. `replaces`: those of them that need a new object (made before or after deletion)."""
+
+    changes: tuple[str, ...] = ()
+    replaces: tuple[str, ...] = ()
+    delete_before_replace: bool = False
+
+
+@runtime_checkable
+class ResourceType(Protocol):
+    """One kind of cloud object. Never imports Pulumi; `portable.engine.host` serves it. All calls may block.
+
+    Every method is idempotent: `create` that finds what an earlier, interrupted `create` made goes on with it.
+    `read` returns None when the object is gone. Inputs and outputs are JSON values; names of secret outputs are listed.
+    """
+
+    secret_outputs: tuple[str, ...]
+
+    def check(self, inputs: Inputs) -> Sequence[Problem]: ...
+    def diff(self, object_id: str, outputs: Outputs, old: Inputs, new: Inputs) -> Diff: ...
+    def create(self, inputs: Inputs, emit: Emit) -> tuple[str, Outputs]: ...
+    def read(self, object_id: str, inputs: Inputs, outputs: Outputs) -> Outputs | None: ...
+    def update(self, object_id: str, outputs: Outputs, old: Inputs, new: Inputs, emit: Emit) -> Outputs: ...
+    def delete(self, object_id: str, outputs: Outputs, emit: Emit) -> None: ...
+
+
+@dataclass(frozen=True)
+class ClusterResource:
+    """One resource of the cluster stack. `type` is "portable:CLOUD:Name"; a value may be a `Ref` to another's output."""
+
+    type: str
+    name: str
+    inputs: Mapping[str, Any]
+    depends_on: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Ref:
+    """An output of another resource of the same cluster stack, used as an input."""
+
+    resource: str
+    output: str
+
+
+@dataclass(frozen=True)
+class ClusterState:
+    """What the provider itself says of a cluster: the truth that state files are measured against."""
+
+    name: str
+    healthy: bool
+    detail: str = ""
+    version: str = ""
+    uid: str = ""
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """How to reach a cluster's API server: one kubeconfig document (YAML text, may hold secrets; never logged)."""
+
+    kubeconfig: str
+
+
+@dataclass(frozen=True)
+class RouteAddress:
+    """Where a route answers from the user's machine: a URL to open, and what has to be true for it (DNS, a CA to trust)."""
+
+    url: str
+    note: str = ""
+
+
+@runtime_checkable
+class Provider(Protocol):
+    """What every plugin has. Constructing one is free: no I/O, no SDK import."""
+
+    protocol: int
+    name: str
+    aliases: tuple[str, ...]
+    title: str
+
+    def profile(self, cluster: Cluster) -> Profile: ...
+    def cluster(self, cluster: Cluster) -> Sequence[ClusterResource]: ...
+    def resource_types(self) -> Mapping[str, ResourceType]: ...
+    def find(self, cluster_name: str) -> ClusterState | None: ...
+    def credentials(self, cluster_name: str) -> Credentials: ...
+    def doctor(self, *, fix: bool, emit: Emit) -> Sequence[Check]: ...
+    def permissions(self) -> str: ...
+
+
+@runtime_checkable
+class LocalImages(Protocol):
+    """Optional: images found on the user's machine can be put into the cluster's nodes."""
+
+    def load_images(self, cluster_name: str, images: Sequence[str], emit: Emit) -> Mapping[str, str]:
+        """Loads those of `images` that exist locally and that the nodes lack; returns image -> digest of those found."""
+        ...
+
+
+@runtime_checkable
+class Routes(Protocol):
+    """Optional: the plugin knows how routes are reached, and makes certificates for `tls: auto`."""
+
+    def addresses(self, cluster_name: str, hosts: Sequence[tuple[str, str, bool]]) -> Sequence[RouteAddress]:
+        """`hosts`: (host, path, tls) of each route."""
+        ...
+
+    def certificate(self, hosts: Sequence[str]) -> tuple[str, str]:
+        """(certificate chain PEM, private key PEM) valid for `hosts`; the same until it nears its end."""
+        ...
+
+
+@runtime_checkable
+class KeptData(Protocol):
+    """Optional: data that outlives an app or its cluster, and how to end it."""
+
+    def kept_data(self, cluster_name: str, namespace: str) -> Sequence[str]: ...
+    def delete_kept_data(self, cluster_name: str, namespace: str, emit: Emit) -> None: ...
+
+
+def provider_names() -> dict[str, str]:
+    """Entry-point name -> "module:Class" of every installed plugin, sorted by name."""
+    from importlib.metadata import entry_points
+
+    return {entry.name: entry.value for entry in sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda e: e.name)}
+
+
+def load_provider(name: str) -> Provider:
+    """The plugin called `name`, by its name or one of its aliases.
+
+    Raises UsageError for an unknown name (with the known ones) and for a plugin of another protocol version.
+    """
+    from importlib.metadata import entry_points
+
+    found = {entry.name: entry for entry in entry_points(group=ENTRY_POINT_GROUP)}
+    entry = found.get(name)
+    provider: Provider | None = entry.load()() if entry is not None else None
+    if provider is None:
+        candidates = (candidate.load()() for candidate in found.values())
+        provider = next((candidate for candidate in candidates if name in candidate.aliases), None)
+    if provider is None:
+        known = ", ".join(sorted(found)) or "none"
+        raise UsageError(
+            f"no provider is called {name!r}", detail=f"installed: {known}", fix="see `portable providers list`"
+        )
+    if provider.protocol != PROTOCOL_VERSION:
+        raise UsageError(
+            f"the plugin {provider.name!r} speaks protocol {provider.protocol}, this portable speaks {PROTOCOL_VERSION}",
+            fix="install a version of the plugin that matches",
+        )
+    return provider
