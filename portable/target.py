@@ -1,0 +1,105 @@
+"""What a command works on: the spec, validated for one environment, on one provider, at one home."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from portable.errors import ClusterGone, Problem, UsageError
+from portable.home import Home
+from portable.provider import Profile, Provider, load_provider
+
+if TYPE_CHECKING:
+    from portable.compile.objects import Objects
+    from portable.kube import Kube
+    from portable.spec.model import App
+
+DEFAULT_FILES = ("portable.yaml", "portable.yml", "score.yaml", "score.yml")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the command line asks for. None: found (file), none (environment), from the environment (cloud), local (state)."""
+
+    file: Path | None = None
+    environment: str | None = None
+    cloud: str | None = None
+    state: str | None = None
+    kubernetes_provider: Literal["auto", "official", "builtin"] = "auto"
+
+
+@dataclass(frozen=True)
+class Target:
+    file: Path
+    app: App
+    provider: Provider
+    profile: Profile
+    home: Home
+    warnings: tuple[Problem, ...]
+    environments: Mapping[str, str | None]
+
+
+def find_file(file: Path | None) -> Path:
+    """The spec to read. Raises UsageError where none was named and none is here."""
+    if file is not None:
+        return file
+    for name in DEFAULT_FILES:
+        if Path(name).exists():
+            return Path(name)
+    raise UsageError(
+        f"there is no {DEFAULT_FILES[0]} in {Path.cwd()}",
+        fix="write one with `portable init`, or name the file: `portable ... FILE`",
+    )
+
+
+def open_target(request: Request) -> Target:
+    """Loads, validates and resolves. Raises SpecError (with every problem) or UsageError; touches no cloud."""
+    from portable.spec import load_app
+
+    path = find_file(request.file)
+    chosen: list[tuple[Provider, Profile]] = []
+
+    def check_profile(app: App) -> list[Problem]:
+        from portable.spec.validate import check_profile as check
+
+        provider = load_provider(_cloud(request, app))
+        profile = provider.profile(app.cluster)
+        chosen.append((provider, profile))
+        return check(app, profile)
+
+    loaded = load_app(path, environment=request.environment, profile_check=check_profile)
+    provider, profile = chosen[-1]
+    app = replace(loaded.app, cloud=provider.name)
+    home = Home(app.name, app.environment, provider.name, app.cluster.name)
+    return Target(path, app, provider, profile, home, tuple(loaded.warnings), loaded.environments)
+
+
+def _cloud(request: Request, app: App) -> str:
+    cloud = request.cloud or app.cloud
+    if cloud is None:
+        raise UsageError(
+            "which cloud?",
+            detail="neither --cloud nor the environment names one",
+            fix="add `--cloud kind`, or a `cloud:` to the environment in the spec and `-e ENVIRONMENT`",
+        )
+    return cloud
+
+
+def compile_target(target: Target, secret_digests: Mapping[str, str] | None = None) -> Objects:
+    from portable.compile import compile_app
+
+    return compile_app(target.app, target.profile, secret_digests=secret_digests or {})
+
+
+def connect(target: Target) -> Kube:
+    """The app's cluster, reached. Raises ClusterGone where the provider says that there is no such cluster."""
+    from portable.kube import Kube
+
+    if target.provider.find(target.home.cluster) is None:
+        raise ClusterGone(
+            f"there is no cluster {target.home.cluster!r} on {target.provider.title}",
+            fix=f"make it with `portable up --cloud {target.provider.name}`",
+        )
+    return Kube.connect(target.provider.credentials(target.home.cluster).kubeconfig)
