@@ -1,0 +1,137 @@
+"""The live tree: a renderable over `State`, drawn ten times a second while something runs."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterable
+
+from rich.cells import cell_len, set_cell_size
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.spinner import Spinner
+from rich.text import Text
+
+from portable.events import Notice
+from portable.terminal.console import count, duration, glyphs, printable
+from portable.terminal.state import Part, Stage, State
+
+_KEPT_PARTS = 15
+_PAST = {"create": "created", "update": "updated", "replace": "replaced", "delete": "deleted"}
+
+
+class Tree:
+    """Draws what runs, at most as high as the terminal. `hidden`: draws nothing any more."""
+
+    def __init__(self, console: Console, state: State, *, verbose: bool = False) -> None:
+        self._console = console
+        self._state = state
+        self._verbose = verbose
+        self._spinner = Spinner(glyphs(console).spinner)
+        self.hidden = False
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        if self.hidden:
+            return
+        room = max((options.height or console.height) - 2, 3)
+        lines = [line for stage in self._state.running for line in self._stage_lines(stage, whole=False)]
+        if len(lines) > room:
+            lines = [*lines[: room - 1], Text(f"  {glyphs(console).ellipsis} {len(lines) - room + 1} more", "quiet")]
+        yield from lines
+
+    def stage(self, stage: Stage, *, whole: bool) -> Text:
+        """One stage as it is printed for good."""
+        return Text("\n").join(self._stage_lines(stage, whole=whole))
+
+    def notice(self, notice: Notice) -> Text:
+        signs = glyphs(self._console)
+        style = "warn" if notice.level == "warning" else "quiet"
+        return Text("! " if notice.level == "warning" else f"{signs.bullet} ", style).append(printable(notice.message))
+
+    def _stage_lines(self, stage: Stage, *, whole: bool) -> list[Text]:
+        head = self._line(0, self._sign(stage.status), printable(stage.title), _stage_detail(stage), _stage_time(stage))
+        return [head, *(self._part(part) for part in self._shown(stage, whole)), *self._hidden_parts(stage, whole)]
+
+    def _shown(self, stage: Stage, whole: bool) -> list[Part]:
+        """What is worth a line: failures and what runs first, workloads that are ready; objects that are done only if asked."""
+        parts = list(stage.parts.values())
+        if not whole:
+            parts.sort(key=lambda part: part.ended and part.status != "failed")
+        workloads = sum(bool(part.wanted) for part in parts)
+        return [
+            part
+            for part in parts
+            if part.status == "failed"
+            or not part.ended
+            or (part.wanted and workloads <= _KEPT_PARTS)
+            or (self._verbose and part.operation != "same")
+        ]
+
+    def _hidden_parts(self, stage: Stage, whole: bool) -> Iterable[Text]:
+        ready = [part for part in stage.parts.values() if part.wanted and part.status == "done"]
+        if (
+            len(ready) > 0
+            and sum(bool(part.wanted) for part in stage.parts.values()) > _KEPT_PARTS
+            and not self._verbose
+        ):
+            yield self._line(2, self._sign("done"), f"{count(len(ready), 'workload')} ready", "", "")
+
+    def _part(self, part: Part) -> Text:
+        label, detail = printable(part.label), printable(part.detail)
+        if part.wanted:
+            label += f"  {part.ready}/{part.wanted}"
+        elif part.operation:
+            verb = _PAST.get(part.operation, part.operation) if part.status == "done" else part.operation
+            detail = f"{verb}{' ' + glyphs(self._console).bullet + ' ' if detail else ''}{detail}"
+        seconds = part.seconds if part.seconds is not None else time.monotonic() - part.started
+        return self._line(2, self._sign(part.status), label, detail, duration(seconds))
+
+    def _sign(self, status: str) -> Text:
+        signs = glyphs(self._console)
+        match status:
+            case "done":
+                return Text(signs.done, "good")
+            case "failed":
+                return Text(signs.failed, "bad")
+            case "skipped":
+                return Text(signs.skipped, "quiet")
+            case _:
+                frame = self._spinner.render(time.monotonic())
+                return frame if isinstance(frame, Text) else Text(signs.waiting)
+
+    def _line(self, indent: int, sign: Text, label: str, detail: str, at_end: str) -> Text:
+        """One line that fits: the label whole if it can be, then the time at the right, then as much detail as there is room."""
+        signs = glyphs(self._console)
+        width = min(self._console.width, 100)
+        left = Text(" " * indent).append(sign).append(" ").append(_fit(label, width - indent - 2, signs.ellipsis))
+        room = width - cell_len(left.plain) - (cell_len(at_end) + 2 if at_end else 0)
+        if detail and room > 6:
+            left.append("  ").append(_fit(detail, room - 2, signs.ellipsis), "quiet")
+        gap = width - cell_len(left.plain) - cell_len(at_end)
+        if at_end and gap >= 1:
+            left.append(" " * gap).append(at_end, "quiet")
+        return left
+
+
+def _fit(text: str, room: int, ellipsis: str) -> str:
+    if cell_len(text) <= room:
+        return text
+    return set_cell_size(text, max(room - len(ellipsis), 1)).rstrip() + ellipsis if room > len(ellipsis) else ""
+
+
+def _stage_detail(stage: Stage) -> str:
+    if stage.detail:
+        return printable(stage.detail)
+    done = Counter(part.operation for part in stage.parts.values() if part.operation and part.status == "done")
+    said = [f"{done[operation]} {past}" for operation, past in _PAST.items() if done[operation]]
+    if not said and done["same"] and stage.ended:
+        return f"{done['same']} unchanged"
+    return ", ".join(said)
+
+
+def _stage_time(stage: Stage) -> str:
+    if stage.status == "skipped":
+        return ""
+    if stage.seconds is not None:
+        return duration(stage.seconds)
+    elapsed = duration(time.monotonic() - stage.started)
+    return f"{elapsed} of about {duration(stage.usual)}" if stage.usual else elapsed
