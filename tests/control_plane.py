@@ -1,0 +1,219 @@
+"""A real Kubernetes control plane for tests: etcd and kube-apiserver on loopback, without nodes.
+
+Enough for everything that the API server itself decides: server-side apply, dry runs, defaulting, admission, validation,
+foreground deletion and finalizers (with the controller manager). No pod ever runs. Use the session fixture
+
+    from tests.control_plane import control_plane  # noqa: F401
+
+or `start(folder)` as a context manager for a cluster of one's own. The binary is the project's multi-call Kubernetes build
+(acts by the name it is called by): `$PORTABLE_KUBE_BINARY`, else the one in the tool cache.
+"""
+
+from __future__ import annotations
+
+import base64
+import datetime
+import ipaddress
+import os
+import secrets
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from portable.errors import ClusterError
+from portable.kube import Kube
+
+START_SECONDS = 120.0
+
+
+@dataclass(frozen=True)
+class ControlPlane:
+    """`kubeconfig` is the document's text (cluster-admin); `folder` holds the logs and `kubectl` (a link to run)."""
+
+    kubeconfig: str
+    server: str
+    folder: Path
+
+    @property
+    def kubectl(self) -> Path:
+        return self.folder / "kubectl"
+
+
+def binary() -> Path | None:
+    """The multi-call binary, or None where it has not been built."""
+    chosen = os.environ.get("PORTABLE_KUBE_BINARY")
+    path = Path(chosen) if chosen else Path.home() / ".cache/portable/build/kube.bin"
+    return path if path.is_file() else None
+
+
+@pytest.fixture(scope="session")
+def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    """One API server for the whole session: give each test a namespace of its own. With namespace and GC controllers."""
+    with start(tmp_path_factory.mktemp("control-plane"), controllers=("*",)) as plane:
+        yield plane
+
+
+@contextmanager
+def start(folder: Path, *, controllers: Sequence[str] = ()) -> Iterator[ControlPlane]:
+    """Runs etcd and kube-apiserver until the block ends. `controllers`: names for the controller manager; none: it is not run.
+
+    Skips the test where the binary is missing, unless $PORTABLE_KUBE_BINARY asked for it.
+    """
+    kube = binary()
+    if kube is None:
+        if "PORTABLE_KUBE_BINARY" in os.environ:
+            pytest.fail(f"PORTABLE_KUBE_BINARY={os.environ['PORTABLE_KUBE_BINARY']} is no file")
+        pytest.skip("no Kubernetes binary: set PORTABLE_KUBE_BINARY")
+    for name in ("etcd", "kube-apiserver", "kube-controller-manager", "kubectl"):
+        (folder / name).symlink_to(kube)
+    token = secrets.token_hex(16)
+    (folder / "tokens.csv").write_text(f'{token},admin,admin,"system:masters"\n')
+    _certificate(folder)
+    etcd_port, peer_port, port, manager_port = _free_ports(4)
+    server = f"https://127.0.0.1:{port}"
+    kubeconfig = _kubeconfig(server, (folder / "server.crt").read_bytes(), token)
+    (folder / "kubeconfig").write_text(kubeconfig)
+    with ExitStack() as stack:
+        stack.enter_context(_running(folder, "etcd", _etcd_arguments(folder, etcd_port, peer_port)))
+        api = stack.enter_context(_running(folder, "kube-apiserver", _api_arguments(folder, etcd_port, port)))
+        _wait_ready(api, folder, kubeconfig)
+        if controllers:
+            arguments = _manager_arguments(folder, manager_port, controllers)
+            stack.enter_context(_running(folder, "kube-controller-manager", arguments))
+        yield ControlPlane(kubeconfig, server, folder)
+
+
+def _etcd_arguments(folder: Path, port: int, peer_port: int) -> list[str]:
+    client, peer = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{peer_port}"
+    return [
+        f"--data-dir={folder / 'etcd-data'}",
+        f"--listen-client-urls={client}",
+        f"--advertise-client-urls={client}",
+        f"--listen-peer-urls={peer}",
+        f"--initial-advertise-peer-urls={peer}",
+        f"--initial-cluster=default={peer}",
+        "--unsafe-no-fsync",  # thrown away with the test
+        "--log-level=error",
+    ]
+
+
+def _api_arguments(folder: Path, etcd_port: int, port: int) -> list[str]:
+    return [
+        f"--etcd-servers=http://127.0.0.1:{etcd_port}",
+        "--bind-address=127.0.0.1",
+        # the server publishes itself under an address that must not be loopback; nothing dials it
+        "--advertise-address=192.0.2.1",
+        f"--secure-port={port}",
+        f"--tls-cert-file={folder / 'server.crt'}",
+        f"--tls-private-key-file={folder / 'server.key'}",
+        f"--token-auth-file={folder / 'tokens.csv'}",
+        "--authorization-mode=RBAC",
+        "--disable-admission-plugins=ServiceAccount",
+        "--service-account-issuer=https://kubernetes.default.svc",
+        f"--service-account-key-file={folder / 'server.key'}",
+        f"--service-account-signing-key-file={folder / 'server.key'}",
+        "--service-cluster-ip-range=10.96.0.0/16",
+        "--profiling=false",
+    ]
+
+
+def _manager_arguments(folder: Path, port: int, controllers: Sequence[str]) -> list[str]:
+    return [
+        f"--kubeconfig={folder / 'kubeconfig'}",
+        f"--controllers={','.join(controllers)}",
+        "--bind-address=127.0.0.1",
+        f"--secure-port={port}",
+        f"--cert-dir={folder / 'manager-certs'}",
+        "--leader-elect=false",
+        "--concurrent-gc-syncs=2",
+    ]
+
+
+@contextmanager
+def _running(folder: Path, name: str, arguments: Sequence[str]) -> Iterator[subprocess.Popen[bytes]]:
+    with (folder / f"{name}.log").open("wb") as log:
+        process = subprocess.Popen([folder / name, *arguments], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        try:
+            yield process
+        finally:
+            process.terminate()
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def _wait_ready(api: subprocess.Popen[bytes], folder: Path, kubeconfig: str) -> None:
+    """Ready: the default namespace is there and may be written to (RBAC's own roles included)."""
+    deadline = time.monotonic() + START_SECONDS
+    with Kube.connect(kubeconfig) as kube:
+        while True:
+            if api.poll() is not None:
+                raise RuntimeError(f"kube-apiserver ended: {(folder / 'kube-apiserver.log').read_text()[-2000:]}")
+            try:
+                if kube.get("v1", "Namespace", "default") is not None:
+                    return
+            except ClusterError:
+                pass
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"kube-apiserver is not ready after {START_SECONDS:.0f} s; see {folder}")
+            time.sleep(0.2)
+
+
+def _free_ports(count: int) -> list[int]:
+    sockets = [socket.socket() for _ in range(count)]
+    for held in sockets:
+        held.bind(("127.0.0.1", 0))
+    ports = [held.getsockname()[1] for held in sockets]
+    for held in sockets:
+        held.close()
+    return ports
+
+
+def _certificate(folder: Path) -> None:
+    """A self-signed serving certificate for 127.0.0.1; its key also signs service-account tokens."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "portable-test")])
+    now = datetime.datetime.now(datetime.UTC)
+    names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    certificate = (
+        x509.CertificateBuilder(subject_name=name, issuer_name=name, public_key=key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(hours=1))
+        .not_valid_after(now + datetime.timedelta(days=2))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .add_extension(names, critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    (folder / "server.crt").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    (folder / "server.key").write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
+        )
+    )
+
+
+def _kubeconfig(server: str, certificate: bytes, token: str) -> str:
+    return f"""\
+apiVersion: v1
+kind: Config
+current-context: test
+contexts: [{{name: test, context: {{cluster: test, user: admin}}}}]
+clusters:
+- name: test
+  cluster: {{server: "{server}", certificate-authority-data: {base64.b64encode(certificate).decode()}}}
+users:
+- name: admin
+  user: {{token: {token}}}
+"""
