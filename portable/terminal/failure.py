@@ -18,7 +18,7 @@ def print_failure(console: Console, error: PortableError) -> None:
         for cause in error.causes:
             console.print(cause_text(console, cause))
             console.print()
-    text = Text("error: ", "bad").append(printable(error.message), "name")
+    text = Text().append("error: ", "bad").append(printable(error.message), "name")
     for line in error.detail.splitlines():
         text.append("\n  " + printable(line))
     console.print(text)
@@ -29,13 +29,13 @@ def print_fix(console: Console, fix: str) -> None:
     signs = glyphs(console)
     for index, line in enumerate(fix.splitlines()):
         lead = f"  {signs.arrow} " if index == 0 else " " * (3 + len(signs.arrow))
-        console.print(Text(lead, "quiet").append(printable(line)))
+        console.print(Text().append(lead, "quiet").append(printable(line)))
 
 
 def cause_text(console: Console, cause: Cause) -> Text:
     """Why one workload cannot become ready: sign and sentence, then the event, the exit code, the last log lines, the hint."""
     signs = glyphs(console)
-    text = Text(f"{signs.failed} ", "bad").append(cause.workload, "name").append(f"  {cause.sign}", "bad")
+    text = Text().append(f"{signs.failed} ", "bad").append(cause.workload, "name").append(f"  {cause.sign}", "bad")
     if cause.seconds:
         text.append(f"  after {duration(cause.seconds)}", "quiet")
     text.append("\n  " + printable(cause.summary))

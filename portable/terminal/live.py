@@ -16,7 +16,8 @@ from portable.terminal.console import count, duration, glyphs, printable
 from portable.terminal.state import Part, Stage, State
 
 _KEPT_PARTS = 15
-_PAST = {"create": "created", "update": "updated", "replace": "replaced", "delete": "deleted"}
+_LABEL_COLUMN = 32
+PAST = {"create": "created", "update": "updated", "replace": "replaced", "delete": "deleted"}
 
 
 class Tree:
@@ -45,11 +46,17 @@ class Tree:
     def notice(self, notice: Notice) -> Text:
         signs = glyphs(self._console)
         style = "warn" if notice.level == "warning" else "quiet"
-        return Text("! " if notice.level == "warning" else f"{signs.bullet} ", style).append(printable(notice.message))
+        return (
+            Text()
+            .append("! " if notice.level == "warning" else f"{signs.bullet} ", style)
+            .append(printable(notice.message))
+        )
 
     def _stage_lines(self, stage: Stage, *, whole: bool) -> list[Text]:
         head = self._line(0, self._sign(stage.status), printable(stage.title), _stage_detail(stage), _stage_time(stage))
-        return [head, *(self._part(part) for part in self._shown(stage, whole)), *self._hidden_parts(stage, whole)]
+        shown = self._shown(stage, whole)
+        column = min(max((cell_len(_label(part)) for part in shown), default=0), _LABEL_COLUMN)
+        return [head, *(self._part(part, column) for part in shown), *self._ready_line(stage)]
 
     def _shown(self, stage: Stage, whole: bool) -> list[Part]:
         """What is worth a line: failures and what runs first, workloads that are ready; objects that are done only if asked."""
@@ -66,24 +73,23 @@ class Tree:
             or (self._verbose and part.operation != "same")
         ]
 
-    def _hidden_parts(self, stage: Stage, whole: bool) -> Iterable[Text]:
-        ready = [part for part in stage.parts.values() if part.wanted and part.status == "done"]
-        if (
-            len(ready) > 0
-            and sum(bool(part.wanted) for part in stage.parts.values()) > _KEPT_PARTS
-            and not self._verbose
-        ):
-            yield self._line(2, self._sign("done"), f"{count(len(ready), 'workload')} ready", "", "")
+    def _ready_line(self, stage: Stage) -> Iterable[Text]:
+        """Stands for the ready workloads where they are too many for a line each."""
+        workloads = [part for part in stage.parts.values() if part.wanted]
+        ready = sum(part.status == "done" for part in workloads)
+        if ready and len(workloads) > _KEPT_PARTS and not self._verbose:
+            yield self._line(2, self._sign("done"), f"{count(ready, 'workload')} ready", "", "")
 
-    def _part(self, part: Part) -> Text:
-        label, detail = printable(part.label), printable(part.detail)
-        if part.wanted:
-            label += f"  {part.ready}/{part.wanted}"
-        elif part.operation:
-            verb = _PAST.get(part.operation, part.operation) if part.status == "done" else part.operation
-            detail = f"{verb}{' ' + glyphs(self._console).bullet + ' ' if detail else ''}{detail}"
+    def _part(self, part: Part, column: int) -> Text:
+        detail = printable(part.detail)
+        if part.operation and not part.wanted:
+            verb = PAST.get(part.operation, part.operation) if part.status == "done" else part.operation
+            detail = f"{verb} {glyphs(self._console).bullet} {detail}" if detail else verb
         seconds = part.seconds if part.seconds is not None else time.monotonic() - part.started
-        return self._line(2, self._sign(part.status), label, detail, duration(seconds))
+        label = _label(part)
+        return self._line(
+            2, self._sign(part.status), label + " " * (column - cell_len(label)), detail, duration(seconds)
+        )
 
     def _sign(self, status: str) -> Text:
         signs = glyphs(self._console)
@@ -112,6 +118,10 @@ class Tree:
         return left
 
 
+def _label(part: Part) -> str:
+    return printable(part.label) + (f"  {part.ready}/{part.wanted}" if part.wanted else "")
+
+
 def _fit(text: str, room: int, ellipsis: str) -> str:
     if cell_len(text) <= room:
         return text
@@ -122,7 +132,7 @@ def _stage_detail(stage: Stage) -> str:
     if stage.detail:
         return printable(stage.detail)
     done = Counter(part.operation for part in stage.parts.values() if part.operation and part.status == "done")
-    said = [f"{done[operation]} {past}" for operation, past in _PAST.items() if done[operation]]
+    said = [f"{done[operation]} {past}" for operation, past in PAST.items() if done[operation]]
     if not said and done["same"] and stage.ended:
         return f"{done['same']} unchanged"
     return ", ".join(said)

@@ -66,7 +66,7 @@ def print_plan(
     if notes:
         console.print(Text("\nNotes", "quiet"))
     for note in notes:
-        console.print(Text(f"  {signs.bullet} ", "quiet").append(printable(note)))
+        console.print(Text().append(f"  {signs.bullet} ", "quiet").append(printable(note)))
     console.print()
     console.print(summary((*cluster, *app)))
 
@@ -88,7 +88,7 @@ def summary(changes: Sequence[Change]) -> Text:
 
 def _change(console: Console, change: Change, whole: bool) -> Text:
     sign, style = _SIGNS[change.operation]
-    text = Text(f"{sign:>4} ", style).append(label(change.type, change.name), style)
+    text = Text().append(f"{sign:>4} ", style).append(label(change.type, change.name), style)
     if change.operation in ("create", "delete"):
         return text
     for field in change.fields:

@@ -65,7 +65,7 @@ def _excerpt(console: Console, problem: Problem, style: str) -> Text:
         line, before = signs.ellipsis + line[drop:], " " * skipped + before[drop:]
     if cell_len(line) > room:
         line = set_cell_size(line, room - len(signs.ellipsis)).rstrip() + signs.ellipsis
-    text = Text(f"{number} {signs.bar} ", "quiet").append(line, "none")
+    text = Text().append(f"{number} {signs.bar} ", "quiet").append(line, "none")
     if problem.column:
         text.append("\n").append(gutter, "quiet").append(" " * cell_len(before)).append("^", style)
     return text

@@ -18,7 +18,7 @@ from rich.text import Text
 
 from portable.events import Event, Notice, ResourceEvent, Step, WorkloadEvent
 from portable.terminal.console import duration, printable
-from portable.terminal.live import Tree
+from portable.terminal.live import PAST, Tree
 from portable.terminal.state import Part, Stage, State
 
 _NAMES = {Step: "step", ResourceEvent: "resource", WorkloadEvent: "workload", Notice: "notice"}
@@ -76,7 +76,7 @@ class Lines:
             # Saying the same of the same thing again would only fill the log.
             if words and self._said.get(key) != words:
                 self._said[key] = words
-                self._console.print(Text(f"{now - self._start:7.1f}s  ", "quiet").append(words, style))
+                self._console.print(Text().append(f"{now - self._start:7.1f}s  ", "quiet").append(words, style))
 
     def _words(self, event: Event, stage: Stage | None, part: Part | None) -> tuple[str, str, str]:
         """(what it is about, the line, its style); an empty line: not worth one."""
@@ -89,7 +89,8 @@ class Lines:
                 dull = event.operation in ("same", "read") or (
                     not event.detail and event.status in ("started", "progress")
                 )
-                words = "" if dull and not self._verbose else f"  {event.operation} {part.label}{_rest(part)}"
+                verb = PAST.get(event.operation, event.operation) if event.status == "done" else event.operation
+                words = "" if dull and not self._verbose else f"  {verb} {part.label}{_rest(part)}"
                 return f"{event.stack} {part.label}", words, _style(event.status)
             case WorkloadEvent() if part is not None:
                 return (
