@@ -1,0 +1,49 @@
+"""What `kind create cluster --config` is given. https://kind.sigs.k8s.io/docs/user/configuration/"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from portable_kind.docker import VOLUMES_IN_NODE
+from portable_kind.ports import LOOPBACK, Ports
+
+# kubelet refuses cgroup v1 by default since Kubernetes 1.35 (KEP-5573).
+CGROUP_V1_PATCH = "kind: KubeletConfiguration\nfailCgroupV1: false\n"
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """`volumes` is the host folder for volumes, `nodes` the number of nodes: one control-plane, the rest workers."""
+
+    name: str
+    nodes: int
+    image: str
+    ports: Ports
+    volumes: str
+    cgroup_v1: bool = False
+
+    def document(self) -> dict[str, Any]:
+        """kind's own configuration document, as a plain dict."""
+        mount = {"hostPath": self.volumes, "containerPath": VOLUMES_IN_NODE}
+        entry = [
+            {"containerPort": inside, "hostPort": outside, "listenAddress": LOOPBACK, "protocol": "TCP"}
+            for inside, outside in ((80, self.ports.http), (443, self.ports.https))
+        ]
+        control_plane = {
+            "role": "control-plane",
+            "image": self.image,
+            "extraMounts": [mount],
+            "extraPortMappings": entry,
+            "labels": {"portable.dev/entry": "true"},
+        }
+        worker = {"role": "worker", "image": self.image, "extraMounts": [mount]}
+        document: dict[str, Any] = {
+            "kind": "Cluster",
+            "apiVersion": "kind.x-k8s.io/v1alpha4",
+            "name": self.name,
+            "nodes": [control_plane, *(worker for _ in range(self.nodes - 1))],
+        }
+        if self.cgroup_v1:
+            document["kubeadmConfigPatches"] = [CGROUP_V1_PATCH]
+        return document
