@@ -1,0 +1,41 @@
+"""The tables of docs/benchmarks.md: made as Markdown, put between the page's markers."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "benchmarks.md"
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table; the first column is text, the others are numbers."""
+    lines = [head, ["---", *("---:" for _ in head[1:])], *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def machine() -> str:
+    """What was measured on, in one line, with the load of others on it."""
+    cpuinfo = Path("/proc/cpuinfo").read_text()
+    model = re.search(r"model name\s*: (.*)", cpuinfo)
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return (
+        f"{len(os.sched_getaffinity(0))} cores ({model[1] if model else platform.machine()}), {memory:.0f} GiB, "
+        f"Linux {platform.release()}, Python {platform.python_version()}; load average {os.getloadavg()[0]:.1f}"
+    )
+
+
+def rewrite(section: str, body: str, *, command: str) -> None:
+    """Puts `body` between the markers of `section`. Raises ValueError if the page lacks them."""
+    text = PAGE.read_text()
+    begin, end = f"<!-- {section}: written by make bench -->", f"<!-- end of {section} -->"
+    pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
+    if not pattern.search(text):
+        raise ValueError(f"{PAGE} has no markers for {section}")
+    day = datetime.now(UTC).date().isoformat()
+    block = f"{begin}\n{body}\n\n`{command}`, {day}: {machine()}.\n{end}"
+    PAGE.write_text(pattern.sub(lambda _match: block, text))

@@ -1,0 +1,62 @@
+"""The benchmarks measure what they say: the generated specs are valid, of the size claimed, and the page's markers stand."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.benchmarks import generate, page
+from tests.benchmarks.__main__ import SECTIONS
+from tests.benchmarks.measure import interleaved, run
+
+pytestmark = pytest.mark.unit
+
+
+def test_a_generated_workload_has_19_lines() -> None:
+    lines = [len(generate.spec(size).splitlines()) for size in (10, 110)]
+    assert (lines[1] - lines[0]) / 100 == 19
+
+
+@pytest.mark.parametrize("text", [generate.spec(3), generate.runnable(3, name="bench", image="hello:1.0")])
+def test_generated_specs_are_valid(text: str, tmp_path: Path) -> None:
+    from portable.spec import load_app
+
+    file = tmp_path / "portable.yaml"
+    file.write_text(text)
+    assert len(load_app(file, environment=None).app.workloads) == 3
+
+
+def test_memory_is_that_of_the_process() -> None:
+    small, large = (run([sys.executable, "-c", f"b'x' * {size} * 2**20"]) for size in (1, 200))
+    assert 150 < large.mib - small.mib < 250
+
+
+def test_a_failing_command_is_no_measurement() -> None:
+    with pytest.raises(RuntimeError, match=r"ended with 3:\nsorry"):
+        run([sys.executable, "-c", "print('sorry'); raise SystemExit(3)"])
+
+
+def test_contenders_take_turns() -> None:
+    turns: list[str] = []
+
+    def contender(name: str):
+        return lambda: (turns.append(name), run(["true"]))[1]
+
+    taken = interleaved({"a": contender("a"), "b": contender("b")}, 2)
+    assert turns == ["a", "b"] * 3  # the first round warms up
+    assert [len(runs.runs) for runs in taken.values()] == [2, 2]
+
+
+def test_every_section_has_its_place_on_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    copy = tmp_path / "benchmarks.md"
+    copy.write_text(page.PAGE.read_text())
+    monkeypatch.setattr(page, "PAGE", copy)
+    for section in SECTIONS:
+        page.rewrite(section, f"the new {section}", command="x")
+        page.rewrite(section, f"the newest {section}", command="x")
+        assert copy.read_text().count(f"the newest {section}\n") == 1
+        assert f"the new {section}\n" not in copy.read_text()
+    with pytest.raises(ValueError, match="no markers"):
+        page.rewrite("unknown", "", command="x")
