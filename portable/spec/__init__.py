@@ -1,0 +1,72 @@
+"""The spec: `load_app` reads, checks and builds it; `starter` and `reference_markdown` describe it to people."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from portable.errors import Problem, SpecError
+from portable.spec.model import App
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A valid app and what should be said about it. `environments` maps each environment to its default cloud.
+
+    `digest` is `app.digest`: the SHA-256 of the resolved spec.
+    """
+
+    app: App
+    warnings: tuple[Problem, ...]
+    environments: Mapping[str, str | None]
+
+    @property
+    def digest(self) -> str:
+        return self.app.digest
+
+
+def load_app(
+    path: Path, *, environment: str | None = None, profile_check: Callable[[App], Sequence[Problem]] | None = None
+) -> Loaded:
+    """The app in `path` (a portable.yaml or score.yaml) with the environment merged in.
+
+    `profile_check` adds problems of one cloud (see `portable.spec.profile.check_profile`). Raises SpecError with every
+    problem that was found, warnings included, and UsageError for an environment that the spec does not have.
+    """
+    from portable.spec.build import build
+    from portable.spec.environments import environment_clouds, overlay_problems, with_environment
+    from portable.spec.load import read_document
+    from portable.spec.score import with_score
+    from portable.spec.semantics import check_app
+    from portable.spec.validate import check_schema
+
+    whole, problems = with_score(read_document(path))
+    document = with_environment(whole, environment)
+    value = document.root.plain()
+    checked = check_schema(document, "app.v1", value)
+    problems += checked.problems
+    app = None
+    if () not in checked.broken:
+        app, found = build(document, value, checked.broken, environment)
+        problems += [*found, *check_app(app, document, value), *overlay_problems(whole, environment)]
+        if profile_check is not None:
+            problems += profile_check(app)
+    problems = sorted(dict.fromkeys(problems), key=document.order)
+    if app is None or any(problem.severity == "error" for problem in problems):
+        raise SpecError(problems, file=str(path))
+    return Loaded(app, tuple(problems), environment_clouds(whole))
+
+
+def starter() -> str:
+    """The commented first spec that `portable init` writes."""
+    from importlib.resources import files
+
+    return (files(__name__) / "starter.yaml").read_text(encoding="utf-8")
+
+
+def reference_markdown() -> str:
+    """The reference of every key, generated from the JSON Schema: the text of docs/reference/spec.md."""
+    from portable.spec.reference import markdown
+
+    return markdown()

@@ -254,7 +254,8 @@ class Patch:
 class App:
     """One app in one environment. `positions` maps a path in the spec's words ("workloads.api.scale.min") to its place.
 
-    `digest` is the SHA-256 of the canonical JSON of the resolved spec, files' contents included.
+    `digest` is the SHA-256 of the canonical JSON of the resolved spec, files' contents included. `spec` is that resolved
+    spec as plain values (environment merged, Score files included), for revisions and for checks in the spec's words.
     """
 
     name: str
@@ -266,6 +267,8 @@ class App:
     patches: Mapping[str, Patch] = field(default_factory=dict)
     positions: Mapping[str, Position] = field(default_factory=dict, repr=False, compare=False)
     digest: str = ""
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    spec: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def namespace(self) -> str:
