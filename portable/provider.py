@@ -30,6 +30,9 @@ class IngressProfile:
 
     `controller_selector` is a NetworkPolicy peer ({"namespaceSelector": ..., "podSelector": ...}); None: traffic arrives
     from outside the pod network, so the port is opened to every source. `auto_tls` says what `tls: auto` becomes.
+    `tls_secrets` False: certificates live outside the cluster, so a route cannot name a secret. `drain` is how many seconds
+    a pod goes on serving after it was told to stop: what this controller takes to send its last request there.
+    `objects` are classes that the app must bring (cluster-scoped, kept). An empty `class_name`: an annotation names the class.
     """
 
     class_name: str
@@ -37,6 +40,9 @@ class IngressProfile:
     controller_selector: Mapping[str, Any] | None = None
     auto_tls: Literal["plugin", "annotation", "unsupported"] = "unsupported"
     auto_tls_annotations: Mapping[str, str] = field(default_factory=dict)
+    tls_secrets: bool = True
+    drain: int = 15
+    objects: tuple[KubeObject, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -64,6 +70,7 @@ class Profile:
     `replicas` is the count when the spec names none. `images` maps a resource type ("postgres") and an optional version
     ("postgres:17") to an image by digest. `unsupported` maps a place in the spec's words
     ("workloads.*.identity", "resources.*.access=shared") to the reason why this cloud cannot honour it.
+    `aliases` are other names that a spec's `patches` may use for this cloud.
     """
 
     cloud: str
@@ -79,6 +86,7 @@ class Profile:
     identity: IdentityProfile | None = None
     images: Mapping[str, str] = field(default_factory=dict)
     unsupported: Mapping[str, str] = field(default_factory=dict)
+    aliases: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -184,6 +192,10 @@ class Provider(Protocol):
 @runtime_checkable
 class LocalImages(Protocol):
     """Optional: images found on the user's machine can be put into the cluster's nodes."""
+
+    def find_images(self, images: Sequence[str]) -> Mapping[str, str]:
+        """image -> content digest of those of `images` that are on this machine. Touches no cluster."""
+        ...
 
     def load_images(self, cluster_name: str, images: Sequence[str], emit: Emit) -> Mapping[str, str]:
         """Loads those of `images` that exist locally and that the nodes lack; returns image -> digest of those found."""

@@ -1,0 +1,54 @@
+"""The plugin for Azure Kubernetes Service. This release compiles for it; creating clusters comes with the next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from portable.errors import ProviderError
+from portable.provider import (
+    PROTOCOL_VERSION,
+    Check,
+    ClusterResource,
+    ClusterState,
+    Credentials,
+    Profile,
+    ResourceType,
+)
+
+if TYPE_CHECKING:
+    from portable.events import Emit
+    from portable.spec.model import Cluster
+
+_LATER = "creating clusters on Azure Kubernetes Service comes with the next release"
+_INSTEAD = "`portable render --cloud aks` writes the app's Kubernetes objects now"
+
+
+class Azure:
+    protocol = PROTOCOL_VERSION
+    name = "azure"
+    aliases: tuple[str, ...] = ("aks",)
+    title = "Azure Kubernetes Service"
+
+    def profile(self, cluster: Cluster) -> Profile:
+        from portable_azure.profile import PROFILE
+
+        return PROFILE
+
+    def cluster(self, cluster: Cluster) -> Sequence[ClusterResource]:
+        raise ProviderError(_LATER, fix=_INSTEAD)
+
+    def resource_types(self) -> Mapping[str, ResourceType]:
+        return {}
+
+    def find(self, cluster_name: str) -> ClusterState | None:
+        raise ProviderError(_LATER, fix=_INSTEAD)
+
+    def credentials(self, cluster_name: str) -> Credentials:
+        raise ProviderError(_LATER, fix=_INSTEAD)
+
+    def doctor(self, *, fix: bool, emit: Emit) -> Sequence[Check]:
+        return (Check(name="clusters", status="missing", detail=_LATER, fix=_INSTEAD),)
+
+    def permissions(self) -> str:
+        return "none yet: this release makes no calls to Azure Kubernetes Service"

@@ -1,0 +1,27 @@
+"""What Google Kubernetes Engine makes of the spec's neutral words."""
+
+from __future__ import annotations
+
+from portable.compile.images import OFFICIAL
+from portable.provider import IdentityProfile, IngressProfile, Profile, StorageProfile
+
+PROFILE = Profile(
+    cloud="gcp",
+    aliases=("gke",),
+    title="Google Kubernetes Engine",
+    replicas=2,
+    # standard-rwx is Filestore, whose smallest share is 1 TiB whatever the claim asks for.
+    storage=StorageProfile(single="standard-rwo", shared="standard-rwx", expandable=True),
+    ingress=IngressProfile(
+        # This controller reads the annotation only, and leaves an Ingress with ingressClassName alone.
+        class_name="",
+        annotations={"kubernetes.io/ingress.class": "gce"},
+        auto_tls="plugin",
+        # Google's front ends take longer than most to hear that an endpoint is going.
+        drain=25,
+    ),
+    policy_enforced=True,
+    node_autoscaling=True,
+    identity=IdentityProfile(service_account_annotations={"iam.gke.io/gcp-service-account": "{identity}"}),
+    images=OFFICIAL,
+)

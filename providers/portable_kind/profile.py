@@ -1,0 +1,34 @@
+"""What kind makes of the spec's neutral words."""
+
+from __future__ import annotations
+
+from portable.compile.images import OFFICIAL
+from portable.provider import IngressProfile, Profile, StorageProfile
+
+# Built from Debian's packages for closed networks: user 999, the official images' variables, STOPSIGNAL SIGINT for postgres.
+POSTGRES_IMAGE = "portable/postgres:15-bookworm"
+REDIS_IMAGE = "portable/redis:7.0-bookworm"
+SELF_BUILT_IMAGES = {
+    "postgres": POSTGRES_IMAGE,
+    "postgres:15": POSTGRES_IMAGE,
+    "redis": REDIS_IMAGE,
+    "redis:7": REDIS_IMAGE,
+}
+
+# One host folder in all nodes, so that a volume follows its pod, serves several and outlives the cluster.
+STORAGE_CLASS = "portable"
+INGRESS_CLASS = "portable"
+
+
+def profile(*, self_built: bool) -> Profile:
+    """`self_built`: the node image is our own, whose network enforces no policy, and database images are built here too."""
+    return Profile(
+        cloud="kind",
+        title="kind",
+        replicas=1,
+        storage=StorageProfile(single=STORAGE_CLASS, shared=STORAGE_CLASS, expandable=False),
+        ingress=IngressProfile(class_name=INGRESS_CLASS, auto_tls="plugin", drain=5),
+        policy_enforced=not self_built,
+        images=SELF_BUILT_IMAGES if self_built else OFFICIAL,
+        unsupported={"workloads.*.identity": "a kind cluster has no cloud identities"},
+    )
