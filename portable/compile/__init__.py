@@ -11,8 +11,14 @@ if TYPE_CHECKING:
     from portable.spec.model import App
 
 
-def compile_app(app: App, profile: Profile, *, secret_digests: Mapping[str, str] | None = None) -> Objects:
+def compile_app(
+    app: App,
+    profile: Profile,
+    *,
+    secret_digests: Mapping[str, str] | None = None,
+    image_digests: Mapping[str, str] | None = None,
+) -> Objects:
     """See `portable.compile.app.compile_app`, which this imports when it is called."""
     from portable.compile.app import compile_app
 
-    return compile_app(app, profile, secret_digests=secret_digests)
+    return compile_app(app, profile, secret_digests=secret_digests, image_digests=image_digests)

@@ -42,14 +42,23 @@ _CONTROLLERS = _ORDER[7]
 _CLUSTER_WIDE = ("StorageClass", "IngressClass")
 
 
-def compile_app(app: App, profile: Profile, *, secret_digests: Mapping[str, str] | None = None) -> Objects:
-    """The objects of `app` on `profile`. `secret_digests`: resource name -> keyed digest of the values that it has now.
+def compile_app(
+    app: App,
+    profile: Profile,
+    *,
+    secret_digests: Mapping[str, str] | None = None,
+    image_digests: Mapping[str, str] | None = None,
+) -> Objects:
+    """The objects of `app` on `profile`.
 
+    `secret_digests` (resource name -> keyed digest of its present values) and `image_digests` (image -> digest of what its
+    tag means at present) are written into the pods that use them, so that a change rolls them out.
     Pure: the same arguments give the same objects, byte for byte. Raises SpecError with every Problem found: what this
-    cloud cannot honour, and what no cloud could.
+    cloud cannot honour, and patches that do not apply. What is wrong on every cloud `portable.spec` has refused before.
     """
-    links = connections.links(app)
-    scope = Scope(app, profile, secret_digests or {}, links, storage.mounters(app))
+    scope = Scope(
+        app, profile, secret_digests or {}, image_digests or {}, connections.links(app), storage.mounters(app)
+    )
     _check(scope)
     items, generated = _build(scope)
     items = apply_patches(scope, items)
@@ -68,12 +77,6 @@ def _check(scope: Scope) -> None:
             storage.check(scope, resource)
         elif isinstance(resource, Database):
             databases.check(scope, resource)
-            if resource.name in scope.app.workloads:
-                scope.problem(
-                    f"resources.{resource.name}",
-                    f"the database {resource.name} and the workload {resource.name} would have the same address",
-                    expected="another name for one of them",
-                )
 
 
 def _build(scope: Scope) -> tuple[list[Item], list[GeneratedSecret]]:
@@ -177,15 +180,18 @@ def _finish(scope: Scope, items: list[Item], generated: list[GeneratedSecret]) -
 def _stamp(scope: Scope, item: Item, template: dict[str, Any]) -> CompiledWorkload:
     """Writes the template's digest into it, and into a job's name: a job runs once for each digest.
 
-    The template names its ConfigMaps by their content and carries the digests of its secrets, so its own covers both.
+    The template names its ConfigMaps by their content and carries the digests of its secrets and of the images that a
+    mutable tag stands for, so its own covers them all.
     """
+    metadata, spec = template["metadata"], template["spec"]
+    annotations = {**metadata.get("annotations", {}), **_image_annotations(scope, spec)}
+    if annotations:
+        metadata["annotations"] = annotations
     found = names.digest(template)
-    metadata = template["metadata"]
-    metadata["annotations"] = dict(sorted({**metadata.get("annotations", {}), names.DIGEST_ANNOTATION: found}.items()))
+    metadata["annotations"] = dict(sorted({**annotations, names.DIGEST_ANNOTATION: found}.items()))
     if item.manifest["kind"] == "Job":
         item.manifest["metadata"]["name"] += f"-{found[:8]}"
-    spec = template["spec"]
-    images = [container["image"] for container in (*spec.get("initContainers", ()), *spec["containers"])]
+    images = [container["image"] for container in _containers(spec)]
     name = item.workload or ""
     workload = scope.app.workloads.get(name)
     if workload is None:
@@ -202,6 +208,19 @@ def _stamp(scope: Scope, item: Item, template: dict[str, Any]) -> CompiledWorklo
         images=tuple(dict.fromkeys(images)),
         after=_after(scope, name),
     )
+
+
+def _containers(spec: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [*spec.get("initContainers", ()), *spec["containers"]]
+
+
+def _image_annotations(scope: Scope, spec: Mapping[str, Any]) -> dict[str, str]:
+    known = scope.image_digests
+    return {
+        names.IMAGE_ANNOTATION + container["name"]: known[container["image"]]
+        for container in _containers(spec)
+        if container["image"] in known
+    }
 
 
 def _after(scope: Scope, name: str) -> dict[str, Any]:

@@ -48,7 +48,7 @@ def literal(text: str) -> str:
     return _BEFORE_EXPANSION.sub("$$", text)
 
 
-def resolve(scope: Scope, text: str, place: str) -> list[Value]:
+def resolve(scope: Scope, text: str, place: tuple[str, ...]) -> list[Value]:
     """The parts of a text with its placeholders looked up; unknown ones are problems at `place`."""
     if "$" not in text:
         return [text]
@@ -69,7 +69,7 @@ def environment(scope: Scope, workload: Workload, container: Container) -> list[
     helpers: dict[SecretKey, str] = {}
     found: list[dict[str, Any]] = []
     for name, text in sorted(container.variables.items()):
-        place = f"workloads.{workload.name}.containers.{container.name}.variables.{name}"
+        place = ("workloads", workload.name, "containers", container.name, "variables", name)
         found.append({"name": name} | _variable(resolve(scope, text, place), helpers))
     # Kubernetes expands $(NAME) only for variables that stand before.
     return [
@@ -130,17 +130,8 @@ def _file_values(scope: Scope, workload: Workload, container: Container, path: s
         return []
     if not file.expand:
         return [file.content]
-    place = f"workloads.{workload.name}.containers.{container.name}.files.{path}"
-    values = resolve(scope, file.content, place)
-    for value in values:
-        if isinstance(value, SecretKey) and not value.generated:
-            scope.problem(
-                place,
-                f"the value of the secret {value.secret} is known only to the cluster and cannot be put into a file's text",
-                expected="a mount of the secret",
-                hint=f"volumes: {{{file.path}: {{source: {value.secret}, path: {value.key}}}}}",
-            )
-    return values
+    place = ("workloads", workload.name, "containers", container.name, "files", path)
+    return resolve(scope, file.content, place)
 
 
 @dataclass(frozen=True)
@@ -182,7 +173,7 @@ class _Bundle:
         }
         if sum(map(len, text.values())) + sum(map(len, binary.values())) > _LIMIT:
             scope.problem(
-                f"workloads.{workload.name}.containers",
+                ("workloads", workload.name, "containers"),
                 f"the files of {workload.name} are larger than 1 MiB together, which Kubernetes does not store",
                 hint="put large files into the image or on a volume",
             )

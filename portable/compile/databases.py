@@ -46,7 +46,7 @@ def check(scope: Scope, database: Database) -> None:
     if image(scope, database) is None:
         offered = sorted(name for name in scope.profile.images if name.partition(":")[0] == database.type)
         scope.problem(
-            f"resources.{database.name}.version",
+            ("resources", database.name, "version"),
             f"{scope.profile.title} offers no {database.type} {database.version or ''}".rstrip(),
             expected="one of: " + ", ".join(name.partition(":")[2] or "(none: the default)" for name in offered),
         )

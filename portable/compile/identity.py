@@ -32,7 +32,7 @@ def pod_labels(scope: Scope, workload: Workload) -> dict[str, str]:
 def check(scope: Scope, workload: Workload) -> None:
     if workload.identity is not None and scope.profile.identity is None:
         scope.problem(
-            f"workloads.{workload.name}.identity",
+            ("workloads", workload.name, "identity"),
             f"{scope.profile.title} cannot give a workload a cloud identity",
             hint="set identity only in the environments whose cloud has one",
         )

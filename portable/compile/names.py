@@ -14,6 +14,7 @@ MANAGER = "portable"
 WORKLOAD_LABEL = "portable.dev/workload"
 DIGEST_ANNOTATION = "portable.dev/digest"
 SECRET_ANNOTATION = "secret.portable.dev/"
+IMAGE_ANNOTATION = "image.portable.dev/"
 DEFAULT_CONTAINER_ANNOTATION = "kubectl.kubernetes.io/default-container"
 
 _NOT_IN_KEYS = re.compile(r"[^A-Za-z0-9._-]+")

@@ -51,14 +51,12 @@ def peers(app: App, workload: Workload) -> KubeObject:
 def check(scope: Scope, workload: Workload) -> None:
     ingress = scope.profile.ingress
     for route in workload.routes.values():
-        place = f"workloads.{workload.name}.routes.{route.name}"
-        if _route_port(workload, route) is None:
-            scope.problem(f"{place}.port", f"{workload.name} has no TCP port that the route could lead to")
+        place = ("workloads", workload.name, "routes", route.name, "tls")
         if route.tls == "auto" and ingress.auto_tls == "unsupported":
-            scope.problem(f"{place}.tls", f"{scope.profile.title} makes no certificates by itself", expected="a secret")
+            scope.problem(place, f"{scope.profile.title} makes no certificates by itself", expected="a secret")
         if route.tls not in (None, "auto") and not ingress.tls_secrets:
             scope.problem(
-                f"{place}.tls",
+                place,
                 f"{scope.profile.title} keeps certificates outside the cluster and cannot take one from a secret",
                 expected="tls: auto",
             )
@@ -250,7 +248,7 @@ def _range(scope: Scope, workload: Workload, text: str) -> str | None:
     try:
         return str(ipaddress.ip_network(text))
     except ValueError:
-        place = f"workloads.{workload.name}.security.egress"
+        place = ("workloads", workload.name, "security", "egress")
         scope.problem(place, f"{text} is neither a workload, a database nor an address range", expected="10.0.0.0/8")
         return None
 

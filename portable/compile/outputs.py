@@ -17,11 +17,10 @@ PORTS = {"postgres": 5432, "redis": 6379}
 
 @dataclass(frozen=True)
 class SecretKey:
-    """A key of a Secret. `generated`: made by portable, so that it may also be composed into a file."""
+    """A key of a Secret. Only those that portable makes come into files: `portable.spec` refuses the user's there."""
 
     secret: str
     key: str
-    generated: bool
 
 
 Value: TypeAlias = str | SecretKey
@@ -58,7 +57,7 @@ def lookup(app: App, placeholder: Placeholder) -> Value | None:
     if resource is None or output not in outputs(resource):
         return None
     if is_confidential(resource, output):
-        return SecretKey(name, output, generated=isinstance(resource, Database))
+        return SecretKey(name, output)
     return public_outputs(resource).get(output)
 
 

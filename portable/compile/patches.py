@@ -2,53 +2,30 @@
 
 from __future__ import annotations
 
-import difflib
-
 from portable.compile.objects import Item, logical_name
 from portable.compile.scope import Scope
-from portable.errors import PortableError
-from portable.provider import KubeObject
+from portable.errors import SpecError
 from portable.spec.model import Patch
+from portable.spec.patches import apply_patch, missing_target
 
 
 def apply_patches(scope: Scope, items: list[Item]) -> list[Item]:
-    """`items` with the patches that are meant for this cloud (or for all). A Job is named without its digest."""
-    wanted = [patch for patch in scope.app.patches.values() if patch.cloud in (None, *_clouds(scope))]
-    if not wanted:
-        return items
+    """`items` with the patches that are meant for this cloud or for all. A Job is named without its digest."""
+    clouds = (None, scope.profile.cloud, *scope.profile.aliases)
     places = {logical_name(item.manifest): index for index, item in enumerate(items)}
     found = list(items)
-    for patch in wanted:
-        index = places.get(patch.target)
-        if index is None:
-            close = difflib.get_close_matches(patch.target, places, 1)
-            scope.problem(
-                f"patches.{patch.name}.target",
-                f"the app has no object {patch.target}",
-                expected="Kind/name of an object that `portable render` prints",
-                hint=f"did you mean {close[0]}?" if close else "",
-            )
-            continue
-        old = found[index]
-        patched = _apply(scope, patch, old.manifest)
-        found[index] = Item(patched, old.workload, old.kept)
+    for patch in scope.app.patches.values():
+        if patch.cloud in clouds:
+            try:
+                _apply(scope, patch, found, places)
+            except SpecError as error:
+                scope.problems.extend(error.problems)
     return found
 
 
-def _clouds(scope: Scope) -> tuple[str, ...]:
-    return (scope.profile.cloud, *scope.profile.aliases)
-
-
-def _apply(scope: Scope, patch: Patch, manifest: KubeObject) -> KubeObject:
-    from portable.spec.patches import apply_json, merge
-
-    try:
-        merged = manifest if patch.merge is None else merge(manifest, patch.merge)
-        patched = merged if not patch.json else apply_json(merged, patch.json)
-    except (PortableError, ValueError, KeyError, IndexError, TypeError) as fault:
-        scope.problem(f"patches.{patch.name}", f"cannot be applied to {patch.target}: {fault}")
-        return manifest
-    if not isinstance(patched, dict) or logical_name(patched) != logical_name(manifest):
-        scope.problem(f"patches.{patch.name}", f"a patch must leave kind and name of {patch.target} as they are")
-        return manifest
-    return patched
+def _apply(scope: Scope, patch: Patch, items: list[Item], places: dict[str, int]) -> None:
+    if patch.target not in places:
+        raise missing_target(scope.app, patch, list(places))
+    index = places[patch.target]
+    old = items[index]
+    items[index] = Item(apply_patch(scope.app, patch, old.manifest), old.workload, old.kept)

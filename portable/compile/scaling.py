@@ -34,17 +34,6 @@ def replicas(scope: Scope, workload: Workload) -> int:
 
 
 def check(scope: Scope, workload: Workload) -> None:
-    place = f"workloads.{workload.name}.scale"
-    many = replicas(scope, workload) > 1 or workload.scale.automatic
-    if workload.kind in ("service", "worker") and many:
-        for volume in single_volumes(scope, workload):
-            scope.problem(
-                place,
-                f"{workload.name} has more than one pod, but only one can hold the volume {volume.name}",
-                expected=f"kind: stateful (each pod gets a volume of its own), or access: shared on {volume.name}",
-            )
-    if workload.scale.automatic and workload.scale.max is None:
-        scope.problem(f"{place}.max", f"{workload.name} is autoscaled without an upper limit", expected="scale.max")
     if workload.scale.automatic and not scope.profile.metrics:
         scope.note(f"{workload.name}: nothing measures pods on {scope.profile.title}, so autoscaling will not happen")
 

@@ -33,7 +33,7 @@ def level(workload: Workload) -> str:
 def check(scope: Scope, workload: Workload) -> None:
     if workload.security.user == 0 and workload.security.level == "restricted":
         scope.problem(
-            f"workloads.{workload.name}.security.level",
+            ("workloads", workload.name, "security", "level"),
             f"{workload.name} runs as root (user: 0), which the level restricted forbids",
             expected="level: baseline, or a user other than 0",
         )

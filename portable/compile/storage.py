@@ -33,30 +33,13 @@ def check(scope: Scope, volume: Volume) -> None:
     if volume.access == "shared":
         if scope.profile.storage.shared is None:
             scope.problem(
-                f"resources.{volume.name}.access",
+                ("resources", volume.name, "access"),
                 f"{scope.profile.title} has no storage that several nodes can write to",
                 expected="access: single",
             )
         return
     if scope.profile.storage.single is None:
-        scope.problem(f"resources.{volume.name}", f"{scope.profile.title} has no storage for volumes")
-    lasting = [
-        name for name in scope.mounters.get(volume.name, ()) if scope.app.workloads[name].kind not in ("job", "cron")
-    ]
-    owner = _owner(scope, volume)
-    if len(lasting) > 1:
-        scope.problem(
-            f"resources.{volume.name}.access",
-            f"{' and '.join(lasting)} mount {volume.name}, which only one node can hold",
-            expected="access: shared, or a volume for each",
-        )
-    elif owner is not None and has_template(scope, owner) and len(scope.mounters[volume.name]) > 1:
-        others = ", ".join(name for name in scope.mounters[volume.name] if name != owner.name)
-        scope.problem(
-            f"resources.{volume.name}",
-            f"each pod of {owner.name} has a {volume.name} of its own, so {others} cannot mount it",
-            expected="access: shared",
-        )
+        scope.problem(("resources", volume.name), f"{scope.profile.title} has no storage for volumes")
 
 
 def has_template(scope: Scope, workload: Workload) -> bool:

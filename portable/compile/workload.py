@@ -150,16 +150,14 @@ def _phases(scope: Scope, workload: Workload) -> tuple[list[Container], list[Con
     waiting = [container for name, container in workload.containers.items() if name in early]
     while waiting:
         named = {other for container in waiting for other in container.before}
-        ready = [container for container in waiting if container.name not in named]
-        if not ready:
-            scope.problem(f"workloads.{workload.name}.containers", "these containers wait for each other")
-            break
+        ready = [container for container in waiting if container.name not in named] or waiting
         ordered += ready
         waiting = [container for container in waiting if container not in ready]
     late = [container for name, container in workload.containers.items() if name not in early]
     if not late:
         scope.problem(
-            f"workloads.{workload.name}.containers", f"every container of {workload.name} is to run before another one"
+            ("workloads", workload.name, "containers"),
+            f"every container of {workload.name} is to run before another one",
         )
     return ordered, late
 
@@ -174,13 +172,7 @@ def _early(scope: Scope, workload: Workload, container: Container, bundle: Files
     found["restartPolicy"] = "Always"
     if "healthy" in container.before.values() and "startupProbe" not in found:
         health = found.get("readinessProbe") or found.get("livenessProbe")
-        if health is None:
-            scope.problem(
-                f"workloads.{workload.name}.containers.{container.name}",
-                f"others wait until {container.name} is healthy, but nothing says when it is",
-                expected="a startupProbe or a readinessProbe",
-            )
-        else:
+        if health is not None:
             # The next container starts when this passes; a startup probe may fail for long without a restart.
             found["startupProbe"] = {**health, "periodSeconds": 2, "failureThreshold": 150}
             found["startupProbe"].pop("successThreshold", None)
