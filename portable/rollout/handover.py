@@ -1,0 +1,87 @@
+"""Who owns `replicas` when a workload becomes autoscaled.
+
+Server-side apply removes a field that its only owner leaves out, and the API server then fills in 1. So before our apply
+leaves `replicas` out, another field manager takes the field with the count that is live
+(https://kubernetes.io/docs/reference/using-api/server-side-apply/#transferring-ownership). A new workload gets its
+minimum the same way, the moment its object is there: the autoscaler alone would take up to 15 s to raise it from 1.
+"""
+
+from __future__ import annotations
+
+from portable.compile.objects import CompiledWorkload, Objects
+from portable.errors import ClusterError
+from portable.kube import Kube
+from portable.provider import KubeObject
+from portable.rollout.ownership import owns
+from portable.rollout.view import View
+
+SCALE_MANAGER = "portable-scale"
+_TRIES = 5
+
+
+def hand_over_replicas(kube: Kube, objects: Objects) -> tuple[str, ...]:
+    """Call before the apply. Names the workloads whose count was handed over; the count itself does not change.
+
+    Raises ClusterError.
+    """
+    return tuple(
+        workload.name
+        for workload in objects.workloads.values()
+        if workload.autoscaled and _hand_over(kube, workload, objects.namespace)
+    )
+
+
+def _hand_over(kube: Kube, workload: CompiledWorkload, namespace: str) -> bool:
+    """The autoscaler may change the count between our read and our apply: the apply holds only for what was read."""
+    reference = workload.controller
+    for attempt in range(_TRIES):
+        live = kube.get(reference.api_version, reference.kind, reference.name, namespace)
+        if live is None or not _owned_by_an_applier(live):
+            return False
+        try:
+            _take(kube, live, live["spec"]["replicas"])
+        except ClusterError as error:
+            if error.status != 409 or attempt == _TRIES - 1:
+                raise
+        else:
+            return True
+    return False
+
+
+def start_at_minimum(kube: Kube, view: View) -> bool:
+    """Raises the count of an autoscaled workload that runs fewer than its minimum; never lowers it. Raises ClusterError.
+
+    Only once our apply has taken effect (the view's digest is ours), so that two writers never meet.
+    """
+    workload, live = view.workload, view.controller
+    if live is None or not view.applied or not workload.autoscaled or not workload.scale_min:
+        return False
+    if live.get("spec", {}).get("replicas", 1) >= workload.scale_min:
+        return False
+    try:
+        _take(kube, live, workload.scale_min)
+    except ClusterError as error:
+        if error.status != 409:
+            raise
+        return False  # someone was faster: the next look decides anew
+    return True
+
+
+def _owned_by_an_applier(live: KubeObject) -> bool:
+    """Whether an apply that leaves `replicas` out would take it away: only appliers lose fields by leaving them out."""
+    return any(
+        entry.get("operation") == "Apply" and entry.get("manager") != SCALE_MANAGER and owns(entry, "spec", "replicas")
+        for entry in live["metadata"].get("managedFields", ())
+    )
+
+
+def _take(kube: Kube, live: KubeObject, replicas: int) -> None:
+    """`resourceVersion` makes it a compare-and-set: 409 when the object has changed since it was read."""
+    metadata = {key: live["metadata"][key] for key in ("name", "namespace", "resourceVersion")}
+    manifest = {
+        "apiVersion": live["apiVersion"],
+        "kind": live["kind"],
+        "metadata": metadata,
+        "spec": {"replicas": replicas},
+    }
+    kube.apply(manifest, field_manager=SCALE_MANAGER)

@@ -1,0 +1,259 @@
+"""Every applied revision of an app, kept as a Secret in its namespace.
+
+    portable-revision-7   type portable.dev/revision   labels: app, environment, revision, status
+
+A revision holds what is needed to put it back: the resolved spec, and the compiled objects of each workload, gzipped. It
+holds no secret values: generated and user secrets are referred to by name and version. It is a Secret all the same, because
+a spec's variables and files are nobody's business who may only read ConfigMaps.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+from base64 import b64decode, b64encode
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal, TypeAlias
+
+from portable.compile.objects import CompiledWorkload, Item, Objects, Reference, logical_name
+from portable.errors import ClusterError
+from portable.kube import Kube
+from portable.provider import KubeObject
+
+SECRET_TYPE = "portable.dev/revision"
+NUMBER_LABEL, STATUS_LABEL = "portable.dev/revision", "portable.dev/revision-status"
+# A Secret's data may hold 1 MiB in all (core/v1 MaxSecretSize); a little is left for the key and what may be added.
+MAX_BYTES = 1024 * 1024 - 16 * 1024
+_TRIES = 20
+
+RevisionStatus: TypeAlias = Literal["applied", "good", "failed"]
+
+
+@dataclass(frozen=True)
+class Revision:
+    """`spec` is the resolved spec as canonical JSON, `spec_digest` its digest; `secret_versions` maps a Secret to its
+    resourceVersion or keyed digest; `images` is workload -> container -> image ID that really ran; `at` RFC 3339.
+
+    `items` and `workloads` are the compiled objects. A spec too large for one Secret is kept without them (`complete`
+    False): it can be compiled again from `spec`, by the same version of portable to the same bytes.
+    """
+
+    app: str
+    environment: str | None
+    spec: str
+    spec_digest: str
+    items: tuple[Item, ...]
+    workloads: Mapping[str, CompiledWorkload]
+    names: tuple[str, ...]
+    cluster_uid: str
+    portable_version: str
+    by: str
+    at: str
+    secret_versions: Mapping[str, str] = field(default_factory=dict)
+    images: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    status: RevisionStatus = "applied"
+    number: int = 0
+    complete: bool = True
+
+
+def of_objects(
+    objects: Objects,
+    *,
+    spec: str,
+    spec_digest: str,
+    cluster_uid: str,
+    portable_version: str,
+    by: str,
+    at: str,
+    secret_versions: Mapping[str, str] | None = None,
+) -> Revision:
+    """The revision that these compiled objects are."""
+    return Revision(
+        app=objects.app,
+        environment=objects.environment,
+        spec=spec,
+        spec_digest=spec_digest,
+        items=objects.items,
+        workloads=objects.workloads,
+        names=(
+            *(logical_name(item.manifest) for item in objects.items),
+            *(logical_name(secret.manifest) for secret in objects.generated),
+        ),
+        cluster_uid=cluster_uid,
+        portable_version=portable_version,
+        by=by,
+        at=at,
+        secret_versions=secret_versions or {},
+    )
+
+
+def record(kube: Kube, namespace: str, revision: Revision) -> int:
+    """Keeps the revision under the next free number, which it returns. Of two at once each gets its own.
+
+    Raises ClusterError.
+    """
+    number = max((known for known, _ in _found(kube, namespace)), default=0)
+    for _ in range(_TRIES):
+        number += 1
+        try:
+            kube.create(_secret(replace(revision, number=number), namespace))
+        except ClusterError as error:
+            if error.reason != "AlreadyExists":
+                raise
+        else:
+            return number
+    raise ClusterError("no revision could be recorded: others were faster each time", fix="run one `up` at a time")
+
+
+def mark(
+    kube: Kube,
+    namespace: str,
+    number: int,
+    status: RevisionStatus,
+    *,
+    images: Mapping[str, Mapping[str, str]] | None = None,
+) -> None:
+    """Sets what became of a revision, and with `images` what really ran (`Watcher.images()`). A pruned one is left gone.
+
+    Raises ClusterError.
+    """
+    for attempt in range(_TRIES):
+        live = kube.get("v1", "Secret", _name(number), namespace)
+        if live is None:
+            return
+        revision = _decode(live)
+        changed = _secret(replace(revision, status=status, images=images or revision.images), namespace)
+        changed["metadata"]["resourceVersion"] = live["metadata"]["resourceVersion"]
+        try:
+            kube.replace(changed)
+        except ClusterError as error:
+            if error.status != 409 or attempt == _TRIES - 1:
+                raise
+        else:
+            return
+
+
+def revisions(kube: Kube, namespace: str) -> list[Revision]:
+    """All that are kept, oldest first; () in a namespace that does not exist. Raises ClusterError."""
+    return [_decode(secret) for _, secret in _found(kube, namespace)]
+
+
+def last_good(kube: Kube, namespace: str, *, before: int | None = None) -> Revision | None:
+    """The newest revision that became ready (`before` that number)."""
+    for number, secret in reversed(_found(kube, namespace)):
+        if secret["metadata"]["labels"].get(STATUS_LABEL) == "good" and (before is None or number < before):
+            return _decode(secret)
+    return None
+
+
+def prune(kube: Kube, namespace: str, keep: int = 10) -> list[int]:
+    """Deletes all but the newest `keep` and the last good one; returns the numbers of those deleted. Raises ClusterError."""
+    found = _found(kube, namespace)
+    good = [number for number, secret in found if secret["metadata"]["labels"].get(STATUS_LABEL) == "good"]
+    kept = {number for number, _ in found[-keep:]} | set(good[-1:])
+    gone = [number for number, _ in found if number not in kept]
+    for number in gone:
+        kube.delete("v1", "Secret", _name(number), namespace, propagation="Background")
+    return gone
+
+
+def names_needed(kept: Iterable[Revision]) -> tuple[str, ...]:
+    """Logical names ("ConfigMap/web-3f2a") of config that going back to one of `kept` needs; sorted.
+
+    Config only: it is immutable and named by digest, so older versions live side by side. Everything else of a revision is
+    made again from the revision itself.
+    """
+    return tuple(
+        sorted({name for revision in kept for name in revision.names if name.startswith(("ConfigMap/", "Secret/"))})
+    )
+
+
+# -- the Secret ------------------------------------------------------------------------------------------------------
+
+
+def _name(number: int) -> str:
+    return f"portable-revision-{number}"
+
+
+def _found(kube: Kube, namespace: str) -> list[tuple[int, KubeObject]]:
+    secrets = kube.list("v1", "Secret", namespace, label_selector=NUMBER_LABEL)
+    return sorted(
+        ((int(secret["metadata"]["labels"][NUMBER_LABEL]), secret) for secret in secrets), key=lambda pair: pair[0]
+    )
+
+
+def _secret(revision: Revision, namespace: str) -> KubeObject:
+    labels = {
+        "app.kubernetes.io/managed-by": "portable",
+        "portable.dev/app": revision.app,
+        NUMBER_LABEL: str(revision.number),
+        STATUS_LABEL: revision.status,
+    }
+    if revision.environment is not None:
+        labels["portable.dev/environment"] = revision.environment
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "type": SECRET_TYPE,
+        "metadata": {"name": _name(revision.number), "namespace": namespace, "labels": labels},
+        "data": {"revision": b64encode(_pack(revision)).decode()},
+    }
+
+
+def _pack(revision: Revision) -> bytes:
+    """Gzipped JSON, small enough for a Secret. Raises ClusterError where even the bare spec is not."""
+    for candidate in (revision, replace(revision, items=(), complete=False)):
+        packed = gzip.compress(json.dumps(_encode(candidate), separators=(",", ":")).encode(), mtime=0)
+        if len(packed) <= MAX_BYTES:
+            return packed
+    raise ClusterError(
+        f"the revision cannot be kept: its spec takes {len(packed)} bytes compressed, a Secret holds {MAX_BYTES}",
+        fix="move large files out of the spec, into the image or a volume",
+    )
+
+
+def _encode(revision: Revision) -> dict[str, Any]:
+    found = asdict(replace(revision, items=()))
+    found["items"] = [asdict(replace(item, manifest=_without_values(item.manifest))) for item in revision.items]
+    return found
+
+
+def _without_values(manifest: KubeObject) -> KubeObject:
+    """The compiler puts no secret values into manifests; should a patch have, they stay out of here."""
+    if manifest["kind"] != "Secret":
+        return manifest
+    return {key: value for key, value in manifest.items() if key not in ("data", "stringData")}
+
+
+def _decode(secret: KubeObject) -> Revision:
+    try:
+        found = json.loads(gzip.decompress(b64decode(secret["data"]["revision"])))
+        found["items"] = tuple(Item(**{**item, "depends_on": tuple(item["depends_on"])}) for item in found["items"])
+        found["workloads"] = {name: _workload(fields) for name, fields in found["workloads"].items()}
+        found["names"] = tuple(found["names"])
+        return Revision(**found)
+    except (KeyError, TypeError, ValueError, OSError, EOFError) as error:
+        name = secret["metadata"]["name"]
+        raise ClusterError(
+            f"Secret {name} is no revision that this version of portable can read: {error}",
+            fix="use the version of portable that wrote it, or delete that Secret",
+        ) from error
+
+
+def _workload(fields: Mapping[str, Any]) -> CompiledWorkload:
+    changed = {"controller": Reference(**fields["controller"]), "images": tuple(fields["images"])}
+    return CompiledWorkload(**{**fields, **changed})
+
+
+__all__: Sequence[str] = [
+    "Revision",
+    "RevisionStatus",
+    "last_good",
+    "mark",
+    "names_needed",
+    "of_objects",
+    "prune",
+    "record",
+    "revisions",
+]
