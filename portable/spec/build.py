@@ -84,7 +84,7 @@ def build(
         cluster=Cluster() if any(path[:1] == ("cluster",) for path in broken) else _cluster(value.get("cluster", {})),
         patches={name: _patch(name, body) for name, body in _sound(value, "patches", broken).items()},
         positions=Positions(document),
-        digest=_digest(environment, spec, reader.contents),
+        digest=_digest(environment, spec, reader.contents, [*document.metadata.values()]),
         annotations=metadata.get("annotations", {}),
         spec=spec,
     )
@@ -99,9 +99,11 @@ def _sound(value: Mapping[str, Any], section: str, broken: frozenset[places.Path
     return {name: body for name, body in value.get(section, {}).items() if (section, name) not in broken}
 
 
-def _digest(environment: str | None, spec: Mapping[str, Any], contents: Mapping[str, str]) -> str:
+def _digest(
+    environment: str | None, spec: Mapping[str, Any], contents: Mapping[str, str], metadata: list[Mapping[str, Any]]
+) -> str:
     canonical = json.dumps(
-        {"environment": environment, "spec": spec, "files": contents},
+        {"environment": environment, "spec": spec, "files": contents, "metadata": metadata},
         sort_keys=True,
         separators=(",", ":"),
         ensure_ascii=False,
@@ -219,7 +221,9 @@ def _container(reader: _Reader, path: places.Path, name: str, body: Mapping[str,
         image=body["image"],
         command=tuple(body.get("command", ())),
         args=tuple(body.get("args", ())),
-        variables={key: _expanded(reader, text) for key, text in body.get("variables", {}).items()},
+        variables={
+            key: _expanded(reader, (*path, "variables", key), text) for key, text in body.get("variables", {}).items()
+        },
         files={
             target: _file(reader, (*path, "files", target), target, file)
             for target, file in body.get("files", {}).items()
@@ -233,11 +237,15 @@ def _container(reader: _Reader, path: places.Path, name: str, body: Mapping[str,
     )
 
 
-def _expanded(reader: _Reader, text: str) -> str:
-    """`text` with what is known by now, the metadata, filled in."""
+def _expanded(reader: _Reader, path: places.Path, text: str) -> str:
+    """`text` with what is known by now filled in: the metadata of the file that it stands in."""
+    if "${" not in text:
+        return text
+    document = reader.document
+    metadata = document.metadata.get(document.find(path)[0].mark.file, reader.metadata)
 
     def value(placeholder: Placeholder) -> str | None:
-        found: Any = reader.metadata if placeholder.root == "metadata" else None
+        found: Any = metadata if placeholder.root == "metadata" else None
         for word in placeholder.path[1:]:
             found = found.get(word) if isinstance(found, Mapping) else None
         return found if isinstance(found, str) else None
@@ -296,7 +304,7 @@ def _file(reader: _Reader, path: places.Path, target: str, body: Mapping[str, An
         reader.error(path, message, at="key", expected="exactly one of source, content and binaryContent")
         return File(target, "", mode=mode)
     if given == ["content"]:
-        return _text_file(reader, target, body["content"], mode, not body.get("noExpand", False))
+        return _text_file(reader, path, target, body["content"], mode, not body.get("noExpand", False))
     if given == ["binaryContent"]:
         try:
             return File(target, binary=base64.b64decode(body["binaryContent"], validate=True), mode=mode, expand=False)
@@ -306,13 +314,13 @@ def _file(reader: _Reader, path: places.Path, target: str, body: Mapping[str, An
     data = _source_bytes(reader, (*path, "source"), body["source"])
     reader.contents[places.spell(path)] = hashlib.sha256(data).hexdigest()
     try:
-        return _text_file(reader, target, data.decode("utf-8"), mode, not body.get("noExpand", False))
+        return _text_file(reader, path, target, data.decode("utf-8"), mode, not body.get("noExpand", False))
     except UnicodeDecodeError:
         return File(target, binary=data, mode=mode, expand=False)
 
 
-def _text_file(reader: _Reader, target: str, text: str, mode: str | None, expand: bool) -> File:
-    return File(target, _expanded(reader, text) if expand else text, mode=mode, expand=expand)
+def _text_file(reader: _Reader, path: places.Path, target: str, text: str, mode: str | None, expand: bool) -> File:
+    return File(target, _expanded(reader, path, text) if expand else text, mode=mode, expand=expand)
 
 
 def _source_bytes(reader: _Reader, path: places.Path, source: str) -> bytes:

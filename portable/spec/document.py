@@ -10,7 +10,7 @@ import difflib
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple, TypeAlias
 
@@ -83,11 +83,17 @@ def merge(target: Node | None, patch: Node) -> Node:
 
 @dataclass(frozen=True)
 class Document:
-    """A spec, possibly merged from several files. `sources` maps each file's name to its text."""
+    """A spec, possibly merged from several files. `sources` maps each file's name to its text.
+
+    `metadata` is what `${metadata...}` means in files other than portable.yaml (Score files have their own). `hidden` is
+    the part of every path that a Score file's author never wrote.
+    """
 
     file: str
     root: Node
     sources: Mapping[str, str] = field(default_factory=dict, repr=False)
+    metadata: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
+    hidden: Path = ()
 
     def find(self, path: Path) -> tuple[Node, int]:
         """The node at `path` or the nearest above it, and how many steps of `path` lead there."""
@@ -114,7 +120,8 @@ class Document:
         mark = node.mark
         if node.key is not None and (at == "key" or depth < len(path) or isinstance(node.content, dict | list)):
             mark = node.key
-        return self.problem_at(mark, message, path=spell(path), expected=expected, hint=hint, severity=severity)
+        words = path[len(self.hidden) :] if path[: len(self.hidden)] == self.hidden else path
+        return self.problem_at(mark, message, path=spell(words), expected=expected, hint=hint, severity=severity)
 
     def problem_at(self, mark: Mark, message: str, **rest: Any) -> Problem:
         line = source_line(self.sources.get(mark.file, ""), mark.line)
@@ -124,8 +131,8 @@ class Document:
         """A sort key: this document's own file first, then by place."""
         return problem.file != self.file, problem.file, problem.line, problem.column
 
-    def replaced(self, root: Node, sources: Mapping[str, str] | None = None) -> Document:
-        return Document(self.file, root, {**self.sources, **(sources or {})})
+    def replaced(self, root: Node) -> Document:
+        return replace(self, root=root)
 
 
 class Positions(Mapping[str, Position]):
