@@ -61,6 +61,7 @@ def compile_app(
     )
     _check(scope)
     items, generated = _build(scope)
+    _check_names(scope, items)
     items = apply_patches(scope, items)
     if scope.problems:
         raise SpecError(scope.problems)
@@ -77,6 +78,19 @@ def _check(scope: Scope) -> None:
             storage.check(scope, resource)
         elif isinstance(resource, Database):
             databases.check(scope, resource)
+
+
+def _check_names(scope: Scope, items: list[Item]) -> None:
+    """Names that we derive ("db-pods") may meet one that the spec chose."""
+    seen: dict[str, str | None] = {}
+    for item in items:
+        name = logical_name(item.manifest)
+        if name in seen:
+            first, second = (owner or "the app itself" for owner in (seen[name], item.workload))
+            section = "workloads" if item.workload in scope.app.workloads else "resources"
+            message = f"{first} and {second} would both have a {item.manifest['kind']} called {name.partition('/')[2]}"
+            scope.problem((section, item.workload or ""), message, expected="another name for one of them")
+        seen[name] = item.workload
 
 
 def _build(scope: Scope) -> tuple[list[Item], list[GeneratedSecret]]:

@@ -41,15 +41,18 @@ def render_yaml(objects: Objects) -> str:
 def _preface(objects: Objects) -> list[str]:
     environment = f", environment {objects.environment}" if objects.environment else ""
     lines = [f"# {objects.app}{environment} on {objects.cloud}, made by portable."]
-    if objects.expected:
+    given = [secret for secret in objects.expected if not secret.certificate_hosts]
+    if given:
         lines.append("# Secrets that must be there (`portable secret set`):")
-        for secret in objects.expected:
-            hosts = f" for {', '.join(secret.certificate_hosts)}" if secret.certificate_hosts else ""
-            lines.append(f"#   {secret.name} ({secret.type}): {', '.join(secret.keys)}{hosts}")
-    if objects.generated:
+        lines += [f"#   {secret.name} ({secret.type}): {', '.join(secret.keys)}" for secret in given]
+    if objects.generated or len(given) < len(objects.expected):
         lines.append("# Secrets that `portable up` makes, and that are not in this file:")
-        for generated in objects.generated:
-            keys = sorted({*generated.generate, *generated.fixed, *generated.templates})
-            lines.append(f"#   {generated.name}: {', '.join(keys)}")
+    for generated in objects.generated:
+        keys = sorted({*generated.generate, *generated.fixed, *generated.templates})
+        lines.append(f"#   {generated.name} (Opaque): {', '.join(keys)}")
+    for secret in objects.expected:
+        if secret.certificate_hosts:
+            hosts = ", ".join(secret.certificate_hosts)
+            lines.append(f"#   {secret.name} ({secret.type}): {', '.join(secret.keys)}, valid for {hosts}")
     lines += [f"# {note}" for note in objects.notes]
     return lines
