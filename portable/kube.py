@@ -19,6 +19,7 @@ from portable.provider import KubeObject
 
 if TYPE_CHECKING:
     import httpx2
+    from httpx2.websockets import WebSocketSession
 
 FIELD_MANAGER = "portable"
 Propagation = Literal["Foreground", "Background", "Orphan"]
@@ -310,6 +311,23 @@ class Kube:
     def raw(self, method: str, path: str, **options: Any) -> Any:
         """Any other call of the API: the decoded JSON answer."""
         return self._json(method, path, **options)
+
+    @contextmanager
+    def websocket(self, path: str, *, subprotocol: str, params: Mapping[str, str]) -> Iterator[WebSocketSession]:
+        """A WebSocket to `path` ("/api/v1/.../portforward"). The caller handles httpx2's own errors while it is open."""
+        import httpx2
+        from httpx2.websockets import WebSocketUpgradeError
+
+        try:
+            with self._http.websocket(
+                path, subprotocols=[subprotocol], params=params, keepalive_ping_interval_seconds=None
+            ) as session:
+                yield session
+        except WebSocketUpgradeError as error:
+            error.response.read()
+            raise _refusal(error.response.status_code, _body(error.response)) from error
+        except httpx2.HTTPError as error:
+            raise _unreachable(self.server, error) from error
 
     # -- wire ------------------------------------------------------------------------------------------------------
 

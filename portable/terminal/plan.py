@@ -48,10 +48,11 @@ def print_plan(
     cluster: Sequence[Change],
     app: Sequence[Change],
     notes: Iterable[str] = (),
+    missing: Sequence[str] = (),
     offline: bool = False,
     whole: bool = False,
 ) -> None:
-    """`whole`: long values are not shortened."""
+    """`missing`: secrets that have no value yet. `whole`: long values are not shortened."""
     console.print(Text(title, "name"))
     if offline:
         console.print(Text("there is no cluster yet: the app's part is computed offline", "warn"))
@@ -67,6 +68,10 @@ def print_plan(
         console.print(Text("\nNotes", "quiet"))
     for note in notes:
         console.print(Text().append(f"  {signs.bullet} ", "quiet").append(printable(note)))
+    if missing:
+        console.print(Text("\nSecrets without a value (`portable secret set NAME`)", "warn"))
+    for name in missing:
+        console.print(Text().append(f"  {signs.bullet} ", "quiet").append(printable(name)))
     console.print()
     console.print(summary((*cluster, *app)))
 

@@ -15,8 +15,8 @@ Cell = str | Text
 
 def print_table(console: Console, columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:
     table = Table(box=None, show_edge=False, pad_edge=False, padding=(0, 2, 0, 0), header_style="quiet")
-    for index, column in enumerate(columns):
-        table.add_column(column, overflow="fold", no_wrap=False, style="name" if index == 0 else "none")
+    for column in columns:
+        table.add_column(column, overflow="fold", no_wrap=False)
     for row in rows:
         table.add_row(*(cell if isinstance(cell, Text) else Text(printable(cell)) for cell in row))
     console.print(table)

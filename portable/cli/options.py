@@ -1,0 +1,158 @@
+"""Options and arguments that several commands share, and the command class that brings the common ones and the example."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import click
+from click.shell_completion import CompletionItem
+
+from portable.cli.session import Session
+
+
+class Cloud(click.ParamType):
+    """The name or alias of a provider plugin. Plugins are looked up later: this only helps the shell to complete."""
+
+    name = "cloud"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        from portable.provider import provider_names
+
+        return [CompletionItem(name) for name in provider_names() if name.startswith(incomplete)]
+
+
+class Environment(click.ParamType):
+    """The name of one of the spec's environments."""
+
+    name = "env"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        return [CompletionItem(name) for name in _spec_names(ctx, "environments") if name.startswith(incomplete)]
+
+
+class WorkloadName(click.ParamType):
+    """The name of one of the spec's workloads."""
+
+    name = "workload"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        return [CompletionItem(name) for name in _spec_names(ctx, "workloads") if name.startswith(incomplete)]
+
+
+def _spec_names(ctx: click.Context, what: Literal["environments", "workloads"]) -> Sequence[str]:
+    """For completion only: a spec that is wrong or missing completes nothing, it does not complain."""
+    from portable.errors import PortableError
+    from portable.spec import load_app
+    from portable.target import find_file
+
+    try:
+        loaded = load_app(find_file(ctx.params.get("file")))
+    except (PortableError, OSError):
+        return ()
+    return tuple(loaded.environments if what == "environments" else loaded.app.workloads)
+
+
+def common_options() -> list[click.Parameter]:
+    def choose_output(ctx: click.Context, _param: click.Parameter, value: str | None) -> None:
+        if value is not None:
+            ctx.ensure_object(Session).json = value == "json"
+
+    def drop_color(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
+        if value:
+            ctx.ensure_object(Session).color = False
+            ctx.color = False
+
+    def be_verbose(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
+        if value:
+            ctx.ensure_object(Session).verbose = True
+
+    return [
+        click.Option(
+            ["--output"],
+            type=click.Choice(["text", "json"]),
+            expose_value=False,
+            callback=choose_output,
+            help="Text for people (default) or JSON for programs.",
+        ),
+        click.Option(
+            ["--no-color"],
+            is_flag=True,
+            expose_value=False,
+            callback=drop_color,
+            help="No colours; so does the variable NO_COLOR.",
+        ),
+        click.Option(
+            ["--verbose"],
+            is_flag=True,
+            expose_value=False,
+            callback=be_verbose,
+            help="Every object, long values whole, tracebacks.",
+        ),
+    ]
+
+
+class PortableCommand(click.Command):
+    """A command with the common options and an example in its help."""
+
+    def __init__(self, *args: Any, example: str = "", **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.example = example
+        self.params += common_options()
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Example"):
+            for line in self.example.splitlines():
+                formatter.write(" " * formatter.current_indent + line + "\n")
+
+
+def command(name: str, example: str, **attributes: Any) -> Callable[[Callable[..., Any]], PortableCommand]:
+    def make(function: Callable[..., Any]) -> PortableCommand:
+        return click.command(name, cls=PortableCommand, example=example, **attributes)(function)
+
+    return make
+
+
+def target_options(
+    *, file: Literal["argument", "option"] = "argument", engine: bool = False
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """The spec file, -e, --cloud (and with `engine` --state, --kubernetes-provider), given to the command as `request`."""
+    path = click.Path(path_type=Path, dir_okay=False)
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            from portable.target import Request
+
+            request = Request(
+                file=kwargs.pop("file"),
+                environment=kwargs.pop("environment"),
+                cloud=kwargs.pop("cloud"),
+                state=kwargs.pop("state", None),
+                kubernetes_provider=kwargs.pop("kubernetes_provider", "auto"),
+            )
+            return function(*args, request=request, **kwargs)
+
+        made: Callable[..., Any] = call
+        if engine:
+            made = click.option(
+                "--kubernetes-provider",
+                type=click.Choice(["auto", "official", "builtin"]),
+                default="auto",
+                show_default=True,
+                help="Which Pulumi provider serves the Kubernetes objects.",
+            )(made)
+        made = click.option("--state", metavar="URL", help="A Pulumi backend for state; default: files of this user.")(
+            made
+        )
+        made = click.option(
+            "--cloud", type=Cloud(), help="aws, gcp, azure or kind (also eks, gke, aks); default: the environment's."
+        )(made)
+        made = click.option("-e", "--environment", type=Environment(), help="An environment of the spec.")(made)
+        if file == "argument":
+            return click.argument("file", type=path, required=False)(made)
+        return click.option("--file", type=path, help="The spec; default: portable.yaml, then score.yaml.")(made)
+
+    return decorate

@@ -1,0 +1,117 @@
+"""init, validate, render, schema: commands that need no cloud, no cluster and no engine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from portable.cli.options import Cloud, command, target_options
+from portable.cli.session import Session
+from portable.errors import Problem, SpecError, UsageError
+
+if TYPE_CHECKING:
+    from portable.target import Request
+
+
+@command("init", "portable init\nportable init shop/portable.yaml")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False), default=Path("portable.yaml"))
+@click.option("--force", is_flag=True, help="Overwrite the file if it is there.")
+@click.pass_obj
+def init(session: Session, file: Path, force: bool) -> None:
+    """Write a commented starter portable.yaml into the current folder."""
+    from portable.spec import starter
+
+    try:
+        with file.open("w" if force else "x", encoding="utf-8") as out:
+            out.write(starter())
+    except FileExistsError:
+        raise UsageError(f"{file} exists already", fix="pass --force to overwrite it, or name another file") from None
+    except OSError as error:
+        raise UsageError(
+            f"{file} cannot be written: {error.strerror}", fix="name a file in a folder that exists"
+        ) from error
+    if session.json:
+        session.write_json({"file": str(file)})
+        return
+    click.echo(f"wrote {file}\nnext: portable validate, then portable up --cloud kind")
+
+
+@command("validate", "portable validate\nportable validate score.yaml --cloud aws --cloud gke --output json")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False), required=False)
+@click.option("-e", "--environment", help="Only this environment; default: the spec and each of its environments.")
+@click.option(
+    "--cloud",
+    "clouds",
+    type=Cloud(),
+    multiple=True,
+    help="Also check what this cloud can do; may be repeated; `all`: every one.",
+)
+@click.pass_obj
+def validate(session: Session, file: Path | None, environment: str | None, clouds: tuple[str, ...]) -> None:
+    """Check a portable.yaml or score.yaml and name every fault with its place."""
+    from portable.target import find_file
+    from portable.validate import validate as check
+
+    report = check(find_file(file), environment=environment, clouds=clouds)
+    if report.errors:
+        raise SpecError(report.problems, file=str(report.file))
+    if session.json:
+        session.write_json(report)
+        return
+    print_warnings(session, report.problems)
+    click.echo(f"{report.file} is valid: {report.summary}")
+
+
+@command("render", "portable render --cloud gke -o manifests\nportable render --cloud kind | kubectl diff -f -")
+@target_options()
+@click.option(
+    "-o",
+    "folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="One file for each workload, in this folder; default: standard output.",
+)
+@click.pass_obj
+def render(session: Session, request: Request, folder: Path | None) -> None:
+    """Compile to plain Kubernetes YAML. Needs no cloud, no cluster and no engine.
+
+    Secrets that must exist beforehand are listed in comments; `portable secret set` makes them.
+    """
+    from portable.render import render as render_spec
+    from portable.render import write_files
+
+    rendered = render_spec(request)
+    print_warnings(session, rendered.warnings)
+    if folder is not None:
+        names = write_files(rendered, folder)
+        if session.json:
+            session.write_json({"folder": str(folder), "files": names})
+        else:
+            click.echo(f"wrote {len(names)} files to {folder}: {', '.join(names)}")
+    elif session.json:
+        session.write_json(rendered.document())
+    else:
+        # As bytes: a manifest is UTF-8 whatever the locale is.
+        click.echo(rendered.text().encode(), nl=False)
+
+
+@command("schema", "portable schema > app.v1.schema.json\nportable schema score.v1b1")
+@click.argument("name", default="app.v1")
+def schema(name: str) -> None:
+    """Print the JSON Schema of the spec, for editors and other programs."""
+    import portable_schemas
+
+    if name not in portable_schemas.NAMES:
+        raise UsageError(f"no schema is called {name!r}", fix=f"there are: {', '.join(portable_schemas.NAMES)}")
+    click.echo(portable_schemas.text(name).encode(), nl=False)
+
+
+def print_warnings(session: Session, problems: Sequence[Problem]) -> None:
+    """Warnings go beside the result, so that a pipe holds only the result."""
+    if problems and not session.json:
+        from portable.terminal.problems import print_problems
+
+        print_problems(session.err, problems)

@@ -1,0 +1,88 @@
+"""`doctor`: is everything there that `up` needs? The core's own checks, then the provider's."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from portable.errors import ToolError
+from portable.events import Emit
+from portable.provider import Check, load_provider
+
+_OLDEST_PYTHON = (3, 11)
+
+
+@dataclass(frozen=True)
+class Examined:
+    checks: tuple[Check, ...]
+
+    @property
+    def healthy(self) -> bool:
+        """Warnings do not stop anything."""
+        return all(check.status != "missing" for check in self.checks)
+
+
+def examine(cloud: str | None, *, fix: bool, emit: Emit) -> Examined:
+    """Looks, and with `fix` gets or builds what is missing. Raises UsageError for an unknown cloud."""
+    provider = load_provider(cloud) if cloud else None
+    checks = [_python(), _pulumi(fix, emit), *_folders()]
+    if provider is not None:
+        checks += provider.doctor(fix=fix, emit=emit)
+    return Examined(tuple(checks))
+
+
+def _python() -> Check:
+    has = sys.version.split()[0]
+    if sys.version_info[:2] >= _OLDEST_PYTHON:
+        return Check("python", "ok", has)
+    oldest = ".".join(map(str, _OLDEST_PYTHON))
+    return Check("python", "missing", f"{has} is too old", fix=f"install Python {oldest} or newer")
+
+
+def _pulumi(fix: bool, emit: Emit) -> Check:
+    from portable.tools import find, obtain
+    from portable.tools.pulumi import PULUMI
+
+    try:
+        path = obtain(PULUMI, emit) if fix else find(PULUMI)
+    except ToolError as error:
+        return Check("pulumi", "missing", f"{error.message}\n{error.detail}".strip(), error.fix)
+    if path is None:
+        return Check(
+            "pulumi",
+            "missing",
+            "the engine is neither on PATH nor in the tool cache",
+            "run `portable doctor --fix`",
+            True,
+        )
+    return Check("pulumi", "ok", str(path))
+
+
+def _folders() -> Iterator[Check]:
+    import platformdirs
+
+    from portable.tools import cache
+
+    state = platformdirs.user_state_path("portable")
+    for name, path in (("state folder", state), ("tool cache", cache.root())):
+        reason = _not_writable(path)
+        if reason is None:
+            yield Check(name, "ok", str(path))
+        else:
+            yield Check(name, "missing", f"{path}: {reason}", "make it writable for this user")
+
+
+def _not_writable(path: Path) -> str | None:
+    """Why nothing can be written there; tried for real, since permission bits alone do not tell (read-only mounts, quotas)."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path)
+        os.close(handle)
+        os.unlink(name)
+    except OSError as error:
+        return error.strerror or str(error)
+    return None

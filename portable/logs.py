@@ -1,0 +1,161 @@
+"""`logs`: what a workload's containers say, from all of its pods; while following, also from pods and runs that come later."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from portable.compile.names import WORKLOAD_LABEL
+from portable.errors import ClusterError, UsageError
+from portable.kube import Kube
+from portable.provider import KubeObject
+
+_POLL_SECONDS = 1.0
+_ENDED = ("Succeeded", "Failed")
+
+
+@dataclass(frozen=True)
+class LogLine:
+    """`time`: the kubelet's RFC 3339 timestamp. Without one it is a remark of ours about the container."""
+
+    pod: str
+    container: str
+    time: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Selection:
+    """`since`: seconds back. `tail`: last lines of each container. `previous`: the run before the present one."""
+
+    container: str | None = None
+    since: int | None = None
+    tail: int | None = None
+    previous: bool = False
+
+
+@dataclass(frozen=True)
+class _Run:
+    """One run of one container: a restart makes a new one."""
+
+    pod: str
+    container: str
+    id: str
+
+
+def read_logs(kube: Kube, namespace: str, workload: str, chosen: Selection) -> Iterator[LogLine]:
+    """Every line that there is now, container by container. Raises UsageError for a container that no pod has."""
+    for pod in _pods(kube, namespace, workload):
+        for container in _containers(pod, chosen.container):
+            name = pod["metadata"]["name"]
+            try:
+                for raw in kube.logs(
+                    namespace,
+                    name,
+                    container,
+                    previous=chosen.previous,
+                    tail=chosen.tail,
+                    since_seconds=chosen.since,
+                    timestamps=True,
+                ):
+                    yield _line(name, container, raw)
+            except ClusterError as error:
+                if error.status not in (400, 404):  # 400: the container has not started; 404: the pod has just gone
+                    raise
+                yield LogLine(name, container, "", error.message)
+
+
+def follow_logs(
+    kube: Kube, namespace: str, workload: str, chosen: Selection, *, job: bool = False
+) -> Iterator[LogLine]:
+    """Lines as they come, until the caller stops; for a job until its pods have ended."""
+    lines: queue.SimpleQueue[LogLine] = queue.SimpleQueue()
+    started: dict[_Run, threading.Thread] = {}
+    first = True
+    while True:
+        pods = _pods(kube, namespace, workload)
+        for run in _runs(pods, chosen.container):
+            if run not in started:
+                # What begins while we watch is shown from its beginning.
+                tail, since = (chosen.tail, chosen.since) if first else (None, None)
+                thread = threading.Thread(
+                    target=_follow, args=(kube, namespace, run, tail, since, lines.put), daemon=True
+                )
+                started[run] = thread
+                thread.start()
+        first = False
+        yield from _drain(lines, _POLL_SECONDS)
+        ended = job and bool(pods) and all(pod.get("status", {}).get("phase") in _ENDED for pod in pods)
+        if ended and not any(thread.is_alive() for thread in started.values()):
+            yield from _drain(lines, 0)
+            return
+
+
+def _follow(
+    kube: Kube, namespace: str, run: _Run, tail: int | None, since: int | None, put: Callable[[LogLine], None]
+) -> None:
+    """Streams one run to its end. A stream that breaks is taken up again where it was: timestamps tell what was seen."""
+    last, seen_at = "", time.monotonic()
+    for attempt in range(1_000):
+        if attempt:
+            time.sleep(min(0.5 * attempt, 5.0))
+            since, tail = int(time.monotonic() - seen_at) + 2, None
+        try:
+            for raw in kube.logs(
+                namespace, run.pod, run.container, follow=True, tail=tail, since_seconds=since, timestamps=True
+            ):
+                line = _line(run.pod, run.container, raw)
+                if line.time > last:
+                    put(line)
+                    last, seen_at = line.time, time.monotonic()
+        except ClusterError as error:
+            if error.status == 0:
+                continue
+            if error.status not in (400, 404):
+                put(LogLine(run.pod, run.container, "", error.message))
+        return
+
+
+def _drain(lines: queue.SimpleQueue[LogLine], seconds: float) -> Iterator[LogLine]:
+    """What arrives within `seconds`, at least what is there already."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            yield lines.get(timeout=max(deadline - time.monotonic(), 0.001))
+        except queue.Empty:
+            return
+        if time.monotonic() >= deadline and lines.empty():
+            return
+
+
+def _pods(kube: Kube, namespace: str, workload: str) -> list[KubeObject]:
+    pods = kube.list("v1", "Pod", namespace, label_selector=f"{WORKLOAD_LABEL}={workload}")
+    return sorted(pods, key=lambda pod: (pod["metadata"]["creationTimestamp"], pod["metadata"]["name"]))
+
+
+def _containers(pod: KubeObject, wanted: str | None) -> list[str]:
+    """The pod's containers, or the one that is wanted, which may be an init container."""
+    names = [container["name"] for container in pod["spec"]["containers"]]
+    if wanted is None:
+        return names
+    every = names + [container["name"] for container in pod["spec"].get("initContainers", ())]
+    if wanted not in every:
+        raise UsageError(f"no container is called {wanted!r}", fix=f"there are: {', '.join(every)}")
+    return [wanted]
+
+
+def _runs(pods: list[KubeObject], wanted: str | None) -> Iterator[_Run]:
+    """Runs that have begun, and so have a log."""
+    for pod in pods:
+        names, status = _containers(pod, wanted), pod.get("status", {})
+        for entry in (*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())):
+            if entry["name"] in names and entry.get("containerID") and "waiting" not in entry.get("state", {}):
+                yield _Run(pod["metadata"]["name"], entry["name"], entry["containerID"])
+
+
+def _line(pod: str, container: str, raw: str) -> LogLine:
+    stamp, _, text = raw.partition(" ")
+    return LogLine(pod, container, stamp, text)

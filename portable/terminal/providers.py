@@ -1,0 +1,43 @@
+"""What one provider makes of a spec, in a person's words."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.text import Text
+
+from portable.provider import Profile, Provider
+from portable.terminal.console import printable
+from portable.terminal.tables import print_pairs
+
+
+def print_provider(console: Console, provider: Provider, profile: Profile) -> None:
+    names = ", ".join((provider.name, *provider.aliases))
+    console.print(Text().append(f"{provider.title}  ", "name").append(names, "quiet"))
+    storage, ingress = profile.storage, profile.ingress
+    print_pairs(
+        console,
+        [
+            ("replicas where the spec names none", str(profile.replicas)),
+            ("storage class, one node at a time", storage.single or "none"),
+            ("storage class, many nodes", storage.shared or "none: a shared volume is an error"),
+            ("volumes can grow", _yes(storage.expandable)),
+            ("ingress class", ingress.class_name),
+            ("tls: auto", "unsupported" if ingress.auto_tls == "unsupported" else "supported"),
+            ("network policies", "enforced" if profile.policy_enforced else "written, but nothing enforces them"),
+            ("metrics for autoscaling", _yes(profile.metrics)),
+            ("adds nodes by itself", _yes(profile.node_autoscaling)),
+        ],
+    )
+    for heading, pairs in (("Images", profile.images), ("What it cannot do", profile.unsupported)):
+        if pairs:
+            console.print(Text(f"\n{heading}", "quiet"))
+            print_pairs(console, list(pairs.items()))
+    permissions = provider.permissions().strip()
+    if permissions:
+        console.print(Text("\nPermissions that it needs", "quiet"))
+        for line in permissions.splitlines():
+            console.print(Text(printable(line)))
+
+
+def _yes(value: bool) -> str:
+    return "yes" if value else "no"
