@@ -1,0 +1,7 @@
+"""The engine: Pulumi, driven from here. Importing this imports neither Pulumi nor gRPC."""
+
+from portable.engine.changes import Change, FieldChange
+from portable.engine.engine import Engine, Settings
+from portable.engine.state import StackState
+
+__all__ = ["Change", "Engine", "FieldChange", "Settings", "StackState"]

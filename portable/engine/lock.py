@@ -1,0 +1,94 @@
+"""One operation at a time on a stack, and no dead one in its way."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from portable.engine.workspace import Workspace
+from portable.errors import StateLocked
+
+# How long an engine whose `portable` was killed may take to notice and end: it then fails to reach us and stops.
+ORPHAN_SECONDS = 30.0
+
+
+@contextmanager
+def held(workspace: Workspace, stack: str) -> Iterator[None]:
+    """Holds the stack on this machine (the system frees it with the process), then clears what a dead engine left locked.
+
+    Raises StateLocked when another process works on it, here or, by Pulumi's own lock files, on another machine.
+    """
+    guard = FileLock(workspace.folder / f".{stack}.lock")
+    try:
+        guard.acquire(timeout=0)
+    except Timeout:
+        raise StateLocked(
+            f"another portable process on this machine works on {stack}", fix="wait until it has ended, then try again"
+        ) from None
+    try:
+        folder = workspace.lock_folder(stack)
+        if folder is not None:
+            clear_stale(folder)
+        yield
+    finally:
+        guard.release()
+
+
+def clear_stale(folder: Path, *, patience: float = ORPHAN_SECONDS) -> None:
+    """Removes Pulumi's lock files of this host whose process is gone; waits for one that is ending.
+
+    Raises StateLocked for a lock of another host, or of a live process of this one.
+    """
+    for path in sorted(folder.glob("*.json")):
+        deadline = time.monotonic() + patience
+        while (owner := _owner(path)) is not None:
+            pid, host, who = owner
+            if host == socket.gethostname() and not _runs(pid):
+                path.unlink(missing_ok=True)
+                path.with_name(path.name + ".attrs").unlink(missing_ok=True)
+                break
+            if host != socket.gethostname() or time.monotonic() >= deadline:
+                raise StateLocked(
+                    f"the state is locked by {who}@{host} (process {pid})",
+                    fix=f"wait until it has ended; if it is certain that it no longer runs, delete {path}",
+                )
+            time.sleep(0.2)
+
+
+def _owner(path: Path) -> tuple[int, str, str] | None:
+    """(process, host, user) of a lock file; None when it is gone. A file cut short by a crash counts as a dead process'."""
+    try:
+        content = json.loads(path.read_text())
+        return int(content["pid"]), str(content["hostname"]), str(content["username"])
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError):
+        return 0, socket.gethostname(), "?"
+
+
+def _runs(pid: int) -> bool:
+    """Whether `pid` is a running engine. Where the system says names, another program with a reused id is not taken for it."""
+    if pid <= 0:
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    name = Path(f"/proc/{pid}/comm")
+    try:
+        return name.read_text().strip() == "pulumi" and _state(pid) != "Z"
+    except OSError:
+        return True
+
+
+def _state(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
