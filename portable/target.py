@@ -62,7 +62,7 @@ def open_target(request: Request) -> Target:
     chosen: list[tuple[Provider, Profile]] = []
 
     def check_profile(app: App) -> list[Problem]:
-        from portable.spec.validate import check_profile as check
+        from portable.spec.profile import check_profile as check
 
         provider = load_provider(_cloud(request, app))
         profile = provider.profile(app.cluster)
@@ -87,10 +87,17 @@ def _cloud(request: Request, app: App) -> str:
     return cloud
 
 
-def compile_target(target: Target, secret_digests: Mapping[str, str] | None = None) -> Objects:
+def compile_target(
+    target: Target,
+    secret_digests: Mapping[str, str] | None = None,
+    image_digests: Mapping[str, str] | None = None,
+) -> Objects:
+    """`secret_digests`: keyed digests by resource; `image_digests`: of images that are on this machine. Both roll what uses them."""
     from portable.compile import compile_app
 
-    return compile_app(target.app, target.profile, secret_digests=secret_digests or {})
+    return compile_app(
+        target.app, target.profile, secret_digests=secret_digests or {}, image_digests=image_digests or {}
+    )
 
 
 def connect(target: Target) -> Kube:

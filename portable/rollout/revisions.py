@@ -35,6 +35,9 @@ class Revision:
     """`spec` is the resolved spec as canonical JSON, `spec_digest` its digest; `secret_versions` maps a Secret to its
     resourceVersion or keyed digest; `images` is workload -> container -> image ID that really ran; `at` RFC 3339.
 
+    `objects_digest` is that of the compiled objects, `cluster_digest` of what was asked of the cluster, and `live` maps each
+    object to a digest of the fields that we owned on it once it was ready: what a later `up` without changes compares.
+
     `items` and `workloads` are the compiled objects. A spec too large for one Secret is kept without them (`complete`
     False): it can be compiled again from `spec`, by the same version of portable to the same bytes.
     """
@@ -52,6 +55,9 @@ class Revision:
     at: str
     secret_versions: Mapping[str, str] = field(default_factory=dict)
     images: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    objects_digest: str = ""
+    cluster_digest: str = ""
+    live: Mapping[str, str] = field(default_factory=dict)
     status: RevisionStatus = "applied"
     number: int = 0
     complete: bool = True
@@ -67,6 +73,7 @@ def of_objects(
     by: str,
     at: str,
     secret_versions: Mapping[str, str] | None = None,
+    cluster_digest: str = "",
 ) -> Revision:
     """The revision that these compiled objects are."""
     return Revision(
@@ -85,6 +92,8 @@ def of_objects(
         by=by,
         at=at,
         secret_versions=secret_versions or {},
+        objects_digest=objects.digest,
+        cluster_digest=cluster_digest,
     )
 
 
@@ -113,8 +122,10 @@ def mark(
     status: RevisionStatus,
     *,
     images: Mapping[str, Mapping[str, str]] | None = None,
+    live: Mapping[str, str] | None = None,
 ) -> None:
-    """Sets what became of a revision, and with `images` what really ran (`Watcher.images()`). A pruned one is left gone.
+    """Sets what became of a revision, with `images` what really ran (`Watcher.images()`), with `live` what was there once it
+    was ready. A pruned one is left gone.
 
     Raises ClusterError.
     """
@@ -123,7 +134,8 @@ def mark(
         if live is None:
             return
         revision = _decode(live)
-        changed = _secret(replace(revision, status=status, images=images or revision.images), namespace)
+        known = {"images": images or revision.images, "live": live or revision.live}
+        changed = _secret(replace(revision, status=status, **known), namespace)
         changed["metadata"]["resourceVersion"] = live["metadata"]["resourceVersion"]
         try:
             kube.replace(changed)

@@ -1,0 +1,120 @@
+"""`destroy`: the app, then its cluster. Data and generated credentials stay unless asked otherwise."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from portable.errors import PortableError
+from portable.events import Emit, Notice
+from portable.home import app_homes
+from portable.kube import Kube
+from portable.plan import Fingerprint, Plan, open_engine
+from portable.provider import KeptData
+from portable.situation import Situation
+from portable.steps import step
+from portable.target import Request, Target, compile_target, open_target
+from portable.up import forget_vanished
+
+if TYPE_CHECKING:
+    from portable.engine import Engine
+
+
+@dataclass(frozen=True)
+class DestroyResult:
+    deleted: tuple[str, ...]
+    kept: tuple[str, ...]
+    seconds: float
+
+
+def destroy(
+    request: Request,
+    *,
+    emit: Emit,
+    confirm: Callable[[Plan], bool] | None = None,
+    destroy_data: bool = False,
+    keep_cluster: bool = False,
+) -> DestroyResult:
+    """Deletes the app, waiting until what the cloud built for it is gone, then the cluster unless other apps are on it.
+
+    May be repeated after any interruption. Raises ProviderError, EngineError, ClusterError.
+    """
+    started = time.monotonic()
+    target = open_target(request)
+    engine = open_engine(request, emit)
+    others = _other_apps(target, engine)
+    with_cluster = not keep_cluster and not others
+    if confirm is not None and not confirm(_farewell(target, engine, destroy_data, with_cluster)):
+        raise PortableError("nothing was changed: you said no")
+    deleted = _names(engine, target, with_cluster)
+    kept = _delete_app(target, engine, emit, destroy_data)
+    if others and not keep_cluster:
+        emit(Notice(f"the cluster {target.home.cluster} stays: {', '.join(others)} still on it"))
+    if with_cluster:
+        with step(emit, "cluster", f"deleting cluster {target.home.cluster}"):
+            engine.cluster_destroy(target.home, target.provider.resource_types())
+    gone = tuple(name for name in deleted if name not in kept)
+    return DestroyResult(gone, kept, time.monotonic() - started)
+
+
+def _delete_app(target: Target, engine: Engine, emit: Emit, destroy_data: bool) -> tuple[str, ...]:
+    """Returns what was kept: claims and credentials as the engine names them, data as the provider does."""
+    home, provider = target.home, target.provider
+    namespace = compile_target(target).namespace
+    cluster = provider.find(home.cluster)
+    kept: tuple[str, ...] = ()
+    with step(emit, "app", f"deleting app {home.app} from namespace {namespace}") as progress:
+        if cluster is None:
+            progress.note("its cluster is gone already")
+            now = Situation(None, None, compile_target(target), {}, (), None)
+            forget_vanished(target, now, engine, emit)
+        else:
+            kube = Kube.connect(provider.credentials(home.cluster).kubeconfig)
+            kept = engine.app_destroy(home, kube, destroy_data=destroy_data)
+    if isinstance(provider, KeptData):
+        if destroy_data:
+            with step(emit, "data", "deleting kept data"):
+                provider.delete_kept_data(home.cluster, namespace, emit)
+        else:
+            kept = tuple(dict.fromkeys((*kept, *provider.kept_data(home.cluster, namespace))))
+    return kept
+
+
+def _other_apps(target: Target, engine: Engine) -> list[str]:
+    """Apps with objects on the same cluster; a stack that holds nothing but credentials of a destroyed app does not count."""
+    found: list[str] = []
+    for home in app_homes(engine.stacks(), target.home.cluster_stack):
+        state = engine.state(home.app_stack)
+        lives = state is not None and any(not name.startswith("Credential/") for name in state.resources)
+        if lives and home.app_stack != target.home.app_stack:
+            found.append(home.app if home.environment is None else f"{home.app} ({home.environment})")
+    return found
+
+
+def _names(engine: Engine, target: Target, with_cluster: bool) -> tuple[str, ...]:
+    stacks = [target.home.app_stack, *([target.home.cluster_stack] if with_cluster else [])]
+    states = [state for state in map(engine.state, stacks) if state is not None]
+    return tuple(name for state in states for name in state.resources)
+
+
+def _farewell(target: Target, engine: Engine, destroy_data: bool, with_cluster: bool) -> Plan:
+    """The plan that a person is asked about: everything in the stacks is deleted."""
+    from portable.engine import Change
+
+    def deletions(stack: str, key: str) -> tuple[Change, ...]:
+        state = engine.state(key)
+        names = state.resources if state else ()
+        return tuple(Change(stack, "delete", "", name) for name in names)  # type: ignore[arg-type]
+
+    data = "volumes and generated credentials are deleted too" if destroy_data else "volumes and credentials are kept"
+    return Plan(
+        title=f"destroy {target.home.app} on {target.provider.title}, cluster {target.home.cluster}",
+        cluster=deletions("cluster", target.home.cluster_stack) if with_cluster else (),
+        app=deletions("app", target.home.app_stack),
+        notes=(data,),
+        offline=False,
+        missing=(),
+        fingerprint=Fingerprint("", target.home.app_stack, "", "", "", ""),
+    )

@@ -1,0 +1,125 @@
+"""`plan`: what `up` would change, object by object, and the plan file that `up --plan` holds itself to."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from portable import __version__
+from portable.errors import PlanStale, UsageError
+from portable.events import Emit
+from portable.situation import Situation, look, missing_secrets
+from portable.steps import step
+from portable.target import Request, Target, open_target
+
+if TYPE_CHECKING:
+    from portable.engine import Change, Engine
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """What a plan was made of: digests and serials, no values. Anything that moves between plan and `up` shows here."""
+
+    portable: str
+    home: str
+    spec: str
+    objects: str
+    cluster_serial: str
+    app_serial: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """`offline`: there is no cluster yet, so the app's part is computed without one. `missing`: secrets without a value."""
+
+    title: str
+    cluster: tuple[Change, ...]
+    app: tuple[Change, ...]
+    notes: tuple[str, ...]
+    offline: bool
+    missing: tuple[str, ...]
+    fingerprint: Fingerprint
+
+    @property
+    def changes(self) -> bool:
+        return any(change.operation != "same" for change in (*self.cluster, *self.app))
+
+
+def plan(request: Request, *, emit: Emit) -> Plan:
+    target = open_target(request)
+    return plan_target(target, look(target), open_engine(request, emit), emit)
+
+
+def open_engine(request: Request, emit: Emit) -> Engine:
+    from portable.engine import Engine, Settings
+
+    return Engine(Settings(state=request.state, kubernetes_provider=request.kubernetes_provider), emit)
+
+
+def plan_target(target: Target, now: Situation, engine: Engine, emit: Emit) -> Plan:
+    provider, home = target.provider, target.home
+    with step(emit, "plan", "computing what would change"):
+        cluster = engine.cluster_preview(home, provider.cluster(target.app.cluster), provider.resource_types())
+        if now.kube is None:
+            app = engine.app_preview_offline(now.objects)
+        else:
+            kubeconfig = provider.credentials(home.cluster).kubeconfig
+            app = engine.app_preview(home, now.objects, now.kube, kubeconfig)
+    return Plan(
+        title=f"{home.app} on {provider.title}, cluster {home.cluster}, namespace {now.objects.namespace}",
+        cluster=cluster,
+        app=app,
+        notes=now.objects.notes,
+        offline=now.kube is None,
+        missing=missing_secrets(now),
+        fingerprint=fingerprint(target, now, engine),
+    )
+
+
+def fingerprint(target: Target, now: Situation, engine: Engine) -> Fingerprint:
+    cluster, app = engine.state(target.home.cluster_stack), engine.state(target.home.app_stack)
+    return Fingerprint(
+        portable=__version__,
+        home=target.home.app_stack,
+        spec=target.app.digest,
+        objects=now.objects.digest,
+        cluster_serial=cluster.serial if cluster else "",
+        app_serial=app.serial if app else "",
+    )
+
+
+def write_plan(plan: Plan, path: Path) -> None:
+    path.write_text(json.dumps({"portablePlan": 1, **asdict(plan.fingerprint)}, indent=2) + "\n")
+
+
+def read_plan(path: Path) -> Fingerprint:
+    """Raises UsageError for a file that cannot be read or is no plan."""
+    try:
+        content = json.loads(path.read_text())
+        if content.pop("portablePlan") != 1:
+            raise ValueError("another version of the format")
+        return Fingerprint(**content)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UsageError(f"{path} is no plan file: {error}", fix="write one with `portable plan --out FILE`") from error
+
+
+_MOVED = {
+    "portable": "this is another version of portable",
+    "home": "the plan is for another app, environment or cluster",
+    "spec": "the spec has changed",
+    "objects": "the objects compiled from it have changed (a secret, an image or a profile)",
+    "cluster_serial": "the cluster was changed by another operation",
+    "app_serial": "the app was changed by another operation",
+}
+
+
+def require_same(planned: Fingerprint, now: Fingerprint) -> None:
+    """Raises PlanStale, naming what moved, unless everything is as it was when the plan was written."""
+    before, after = asdict(planned), asdict(now)
+    moved = [reason for key, reason in _MOVED.items() if before[key] != after[key]]
+    if moved:
+        raise PlanStale(
+            "the plan no longer fits: " + "; ".join(moved), fix="plan again, look at it, and apply that one"
+        )

@@ -1,0 +1,284 @@
+"""`up`: from a spec to a running app. The flow reads on one screen; each of its steps can be run again."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from portable import __version__
+from portable.certificates import ensure_certificates
+from portable.errors import PortableError, Problem, RolloutFailed, SecretsMissing, ToolError
+from portable.events import Emit, Notice
+from portable.home import app_homes
+from portable.kube import Kube
+from portable.outputs import Address, addresses
+from portable.plan import Plan, fingerprint, open_engine, plan_target, read_plan, require_same
+from portable.provider import LocalImages
+from portable.rollout import revisions
+from portable.rollout.handover import hand_over_replicas
+from portable.rollout.rollback import nothing_to_go_back_to, roll_back
+from portable.rollout.watch import Watcher
+from portable.secrets import ensure_namespace, set_secret
+from portable.situation import (
+    Situation,
+    app_images,
+    cluster_digest,
+    live_fields,
+    look,
+    look_inside,
+    missing_secrets,
+    namespace_labels,
+    settled,
+)
+from portable.steps import step
+from portable.target import Request, Target, open_target
+
+if TYPE_CHECKING:
+    from portable.compile.objects import Objects
+    from portable.engine import Engine
+
+KEPT_REVISIONS = 10
+SecretFiles = Mapping[str, Mapping[str, bytes]]
+
+
+@dataclass(frozen=True)
+class UpResult:
+    """`changed` False: everything already was as the spec says, and the engine was not started."""
+
+    changed: bool
+    seconds: float
+    addresses: tuple[Address, ...]
+    outputs: Mapping[str, str]
+    revision: int | None
+    warnings: tuple[Problem, ...]
+
+
+def up(
+    request: Request,
+    *,
+    emit: Emit,
+    confirm: Callable[[Plan], bool] | None = None,
+    plan_file: Path | None = None,
+    secrets: SecretFiles | None = None,
+) -> UpResult:
+    """Makes the cluster if needed, deploys the app and waits until it is ready. `secrets`: values to set, by name and key.
+
+    Raises SpecError, UsageError, PlanStale, ToolError, ProviderError, EngineError, ClusterError, SecretsMissing, and
+    RolloutFailed with every cause once what failed was rolled back.
+    """
+    started = time.monotonic()
+    target = open_target(request)
+    with step(emit, "look", "looking at what is there"):
+        now = _with_certificates(target, look(target))
+        unchanged = plan_file is None and not secrets and settled(target, now)
+    if unchanged:
+        _check_ready(target, now, emit)
+        return _result(target, now, started, changed=False)
+    engine = open_engine(request, emit)
+    _agree(target, now, engine, emit, confirm, plan_file)
+    kube = _ensure_cluster(target, now, engine, emit)
+    now = _prepare(target, now, kube, secrets or {}, emit)
+    now = replace(now, last=_deploy(target, now, kube, engine, emit))
+    return _result(target, now, started, changed=True)
+
+
+def _with_certificates(target: Target, now: Situation) -> Situation:
+    """A certificate near its end is renewed even where nothing else changed."""
+    if now.kube is None or now.last is None:
+        return now
+    if ensure_certificates(now.kube, target.provider, now.objects, namespace_labels(now.objects)):
+        return look_inside(target, now.kube, now.cluster)
+    return now
+
+
+def _check_ready(target: Target, now: Situation, emit: Emit) -> None:
+    assert now.kube is not None, "nothing is settled without a cluster"
+    with (
+        step(emit, "rollout", "nothing to change; checking that everything is ready"),
+        _watch(target, now, emit) as watcher,
+    ):
+        watcher.wait_all()
+
+
+def _agree(
+    target: Target,
+    now: Situation,
+    engine: Engine,
+    emit: Emit,
+    confirm: Callable[[Plan], bool] | None,
+    plan_file: Path | None,
+) -> None:
+    if plan_file is not None:
+        require_same(read_plan(plan_file), fingerprint(target, now, engine))
+    elif confirm is not None and not confirm(plan_target(target, now, engine, emit)):
+        raise PortableError("nothing was changed: you said no")
+
+
+def _ensure_cluster(target: Target, now: Situation, engine: Engine, emit: Emit) -> Kube:
+    """The cluster stack, skipped while what the app asks of its cluster is the same and the provider calls it healthy."""
+    provider, home = target.provider, target.home
+    digest = cluster_digest(target)
+    with step(emit, "cluster", f"cluster {home.cluster} on {provider.title}") as progress:
+        if now.kube is not None and now.last is not None and now.last.cluster_digest == digest:
+            progress.skip("unchanged and healthy")
+            return now.kube
+        if now.kube is None:
+            _require_machine(target, emit)
+        forget_vanished(target, now, engine, emit)
+        engine.cluster_up(home, provider.cluster(target.app.cluster), provider.resource_types())
+    return Kube.connect(provider.credentials(home.cluster).kubeconfig)
+
+
+def _require_machine(target: Target, emit: Emit) -> None:
+    """What making a cluster needs, told all at once before anything is made."""
+    lacking = [check for check in target.provider.doctor(fix=False, emit=emit) if check.status == "missing"]
+    if lacking:
+        raise ToolError(
+            f"{target.provider.title} is not ready to make a cluster",
+            detail="\n".join(f"{check.name}: {check.detail}" for check in lacking),
+            fix="\n".join(dict.fromkeys(check.fix for check in lacking if check.fix))
+            or f"run `portable doctor --fix --cloud {target.provider.name}`",
+        )
+
+
+def forget_vanished(target: Target, now: Situation, engine: Engine, emit: Emit) -> None:
+    """A cluster that its provider no longer knows, or that is another one of the same name, takes its children out of the
+    state with it. Generated credentials stay: kept data still needs them."""
+    home = target.home
+    recorded = engine.state(home.cluster_stack)
+    if recorded is None:
+        return
+    uids = {str(outputs["uid"]) for outputs in recorded.outputs.values() if outputs.get("uid")}
+    if now.cluster is not None and (not uids or not now.cluster.uid or now.cluster.uid in uids):
+        return
+    emit(Notice(f"the cluster {home.cluster} that the state knows is gone: what ran on it is forgotten", "warning"))
+    for other in app_homes(engine.stacks(), home.cluster_stack):
+        engine.forget_app(other)
+    if now.cluster is None:
+        engine.forget_cluster(home)
+
+
+def _prepare(target: Target, before: Situation, kube: Kube, secrets: SecretFiles, emit: Emit) -> Situation:
+    """Namespace, secrets, certificates and local images: what the workloads need to find when they start."""
+    objects = before.objects
+    with step(emit, "prepare", "secrets and images") as progress:
+        ensure_namespace(kube, objects)
+        for name, values in secrets.items():
+            set_secret(kube, target.app, objects, name, values)
+        ensure_certificates(kube, target.provider, objects, namespace_labels(objects))
+        if isinstance(target.provider, LocalImages):
+            progress.note("loading images that are on this machine")
+            target.provider.load_images(target.home.cluster, app_images(target), emit)
+        now = look_inside(target, kube, target.provider.find(target.home.cluster))
+        if names := missing_secrets(now):
+            again = f"-e {target.app.environment}" if target.app.environment else f"--cloud {target.provider.name}"
+            raise SecretsMissing(names, fix="\n".join(f"portable secret set {name} {again}" for name in names))
+    return now
+
+
+def _deploy(target: Target, now: Situation, kube: Kube, engine: Engine, emit: Emit) -> revisions.Revision:
+    """Applies, watches, records. What fails goes back to its last good version before the failure is raised."""
+    hand_over_replicas(kube, now.objects)
+    revision = _revision(target, now)
+    number = revisions.record(kube, now.objects.namespace, revision)
+    try:
+        images = _roll_out(target, now, now.objects, kube, engine, emit)
+    except RolloutFailed as failure:
+        revisions.mark(kube, now.objects.namespace, number, "failed")
+        _go_back(target, now, number, failure, kube, engine, emit)
+        raise
+    with step(emit, "tidy", "removing what is superseded"):
+        live = live_fields(kube, now.objects)
+        revisions.mark(kube, now.objects.namespace, number, "good", images=images, live=live)
+        _tidy(target, now, kube, engine)
+    return replace(revision, number=number)
+
+
+def _roll_out(
+    target: Target, now: Situation, objects: Objects, kube: Kube, engine: Engine, emit: Emit
+) -> Mapping[str, Mapping[str, str]]:
+    """Returns workload -> container -> image that really runs."""
+    kubeconfig = target.provider.credentials(target.home.cluster).kubeconfig
+    with _watch(target, replace(now, objects=objects, kube=kube), emit) as watcher:
+        with step(emit, "app", f"app {target.home.app} in namespace {objects.namespace}"):
+            engine.app_up(target.home, objects, kube, kubeconfig, watcher.wait, superseded="keep")
+        with step(emit, "rollout", "waiting until every workload is ready"):
+            watcher.wait_all()
+        return watcher.images()
+
+
+def _watch(target: Target, now: Situation, emit: Emit) -> Watcher:
+    assert now.kube is not None, "only what runs can be watched"
+    return Watcher(
+        now.kube,
+        now.objects.namespace,
+        now.objects.workloads,
+        emit,
+        resources={secret.name: secret.resource for secret in now.objects.expected},
+        node_autoscaling=target.profile.node_autoscaling,
+    )
+
+
+def _go_back(
+    target: Target, now: Situation, number: int, failure: RolloutFailed, kube: Kube, engine: Engine, emit: Emit
+) -> None:
+    """Puts the last good version of what failed back, and says in the failure what was done."""
+    failed = tuple(dict.fromkeys(cause.workload for cause in failure.causes))
+    previous = revisions.last_good(kube, now.objects.namespace, before=number)
+    back = roll_back(now.objects, failed, previous)
+    if back is None:
+        failure.fix = failure.fix or nothing_to_go_back_to(failed)
+        return
+    emit(Notice(f"rolling back: {back.message}", "warning"))
+    try:
+        with step(emit, "rollback", f"putting revision {back.revision} back"):
+            _roll_out(target, now, replace(back.objects, workloads=back.workloads), kube, engine, emit)
+    except PortableError as error:
+        failure.fix = f"the way back failed too: {error.message}"
+        return
+    failure.fix = f"rolled back: {back.message}"
+
+
+def _tidy(target: Target, now: Situation, kube: Kube, engine: Engine) -> None:
+    """Superseded objects go only now that the new ones are ready; what a kept revision needs stays."""
+    revisions.prune(kube, now.objects.namespace, KEPT_REVISIONS)
+    needed = revisions.names_needed(revisions.revisions(kube, now.objects.namespace))
+    if set(engine.superseded(target.home, now.objects)) - set(needed):
+        kubeconfig = target.provider.credentials(target.home.cluster).kubeconfig
+        engine.app_up(target.home, now.objects, kube, kubeconfig, _no_wait, superseded="delete", protect_names=needed)
+
+
+def _no_wait(_workload: str, _condition: str) -> None:
+    """Everything is ready already when superseded objects go."""
+
+
+def _revision(target: Target, now: Situation) -> revisions.Revision:
+    spec = json.dumps(asdict(replace(target.app, positions={})), sort_keys=True, default=lambda value: value.hex())
+    return revisions.of_objects(
+        now.objects,
+        spec=spec,
+        spec_digest=target.app.digest,
+        cluster_uid=now.cluster_uid,
+        portable_version=__version__,
+        by=getpass.getuser(),
+        at=datetime.now(UTC).isoformat(timespec="seconds"),
+        secret_versions=now.secrets,
+        cluster_digest=cluster_digest(target),
+    )
+
+
+def _result(target: Target, now: Situation, started: float, *, changed: bool) -> UpResult:
+    return UpResult(
+        changed=changed,
+        seconds=time.monotonic() - started,
+        addresses=tuple(addresses(target, now.objects)),
+        outputs=now.objects.outputs,
+        revision=now.last.number if now.last else None,
+        warnings=target.warnings,
+    )
