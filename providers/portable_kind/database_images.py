@@ -1,7 +1,7 @@
 """The images of the postgres and redis resources where no registry can be reached: built from Debian's packages.
 
-Same user id (999), variables and start command as the official images; a tag names everything that goes into an image, so
-that a changed recipe is a new image. Built by `doctor --fix`, never while deploying. Debian 12 holds PostgreSQL 15, Redis 7.0.
+Same user id (999), variables and start command as the official images. The names are the profile's; a label holds the digest
+of the recipe, so that an image of an older recipe counts as missing. Built by `doctor --fix`, never while deploying.
 """
 
 from __future__ import annotations
@@ -18,8 +18,10 @@ from pathlib import Path
 from portable.errors import ToolError
 from portable.events import Emit, Step
 from portable_kind import docker
+from portable_kind.profile import POSTGRES_IMAGE, REDIS_IMAGE
 
 SUITE = "bookworm"
+RECIPE_LABEL = "portable.dev/recipe"
 BASE = ("base-files", "bash", "coreutils", "findutils", "grep", "libc-bin", "sed")
 
 
@@ -28,7 +30,7 @@ class Image:
     """`environment` and `data` (its working folder) are what the official image sets too."""
 
     service: str
-    version: str
+    reference: str
     packages: tuple[str, ...]
     environment: tuple[str, ...]
     command: tuple[str, ...]
@@ -37,17 +39,25 @@ class Image:
     stop_signal: str = "SIGTERM"
 
     @property
-    def reference(self) -> str:
-        """ "portable/SERVICE:VERSION-DIGEST", the digest over the recipe."""
+    def recipe(self) -> str:
+        """Digest of everything that we decide about the image's content."""
         digest = hashlib.sha256(repr(self).encode())
-        for name in ("customize.sh", f"{self.service}.sh"):
-            digest.update(_recipe(name).encode())
-        return f"portable/{self.service}:{self.version}-{digest.hexdigest()[:12]}"
+        for name in _files(self):
+            digest.update(_text(name).encode())
+        return digest.hexdigest()[:16]
+
+
+def _files(image: Image) -> tuple[str, str]:
+    return "customize.sh", f"{image.service}.sh"
+
+
+def _text(name: str) -> str:
+    return files("portable_kind").joinpath("databases", name).read_text()
 
 
 POSTGRES = Image(
     service="postgres",
-    version="15",
+    reference=POSTGRES_IMAGE,
     packages=("postgresql-15", "gzip", "tzdata"),
     environment=("PGDATA=/var/lib/postgresql/data", "LANG=C.UTF-8", "HOME=/var/lib/postgresql"),
     command=("postgres",),
@@ -57,7 +67,7 @@ POSTGRES = Image(
 )
 REDIS = Image(
     service="redis",
-    version="7.0",
+    reference=REDIS_IMAGE,
     packages=("redis-server", "redis-tools"),
     environment=("LANG=C.UTF-8", "HOME=/data"),
     command=("redis-server",),
@@ -68,9 +78,13 @@ IMAGES = (POSTGRES, REDIS)
 
 
 def missing() -> tuple[Image, ...]:
-    """Those that Docker does not have yet."""
+    """Those that Docker does not have yet, or has from another recipe."""
     found = docker.image_ids([image.reference for image in IMAGES])
-    return tuple(image for image in IMAGES if image.reference not in found)
+    return tuple(image for image in IMAGES if image.reference not in found or not _is_current(image))
+
+
+def _is_current(image: Image) -> bool:
+    return docker.image_label(image.reference, RECIPE_LABEL) == image.recipe
 
 
 def build(image: Image, emit: Emit) -> str:
@@ -82,17 +96,13 @@ def build(image: Image, emit: Emit) -> str:
     # In the working folder of the user, not in /tmp: a root file system does not fit into every tmpfs.
     with tempfile.TemporaryDirectory(prefix="portable-", ignore_cleanup_errors=True) as folder:
         archive = Path(folder) / "root.tar"
-        for name in ("customize.sh", f"{image.service}.sh"):
-            (Path(folder) / name).write_text(_recipe(name))
+        for name in _files(image):
+            (Path(folder) / name).write_text(_text(name))
         _bootstrap(image, Path(folder), archive)
         emit(Step(step, "progress", detail="importing it into Docker"))
         _import(image, archive)
     emit(Step(step, "done", detail=image.reference, seconds=time.monotonic() - began))
     return image.reference
-
-
-def _recipe(name: str) -> str:
-    return files("portable_kind").joinpath("databases", name).read_text()
 
 
 def _need_mmdebstrap(step: str, emit: Emit) -> None:
@@ -145,7 +155,7 @@ def _import(image: Image, archive: Path) -> None:
         f"WORKDIR {image.data}",
         f"STOPSIGNAL {image.stop_signal}",
         "USER 999:999",
-        "LABEL portable.dev/self-built=true",
+        f"LABEL {RECIPE_LABEL}={image.recipe}",
     ]
     (archive.parent / "Dockerfile").write_text("\n".join(lines) + "\n")
     docker.run("build", "--quiet", "--tag", image.reference, str(archive.parent), timeout=600)

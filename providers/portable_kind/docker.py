@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from portable.errors import ProviderError, ToolError
+from portable_kind.node_image import REPOSITORY
 
 CLUSTER_LABEL = "io.x-k8s.kind.cluster"
 ROLE_LABEL = "io.x-k8s.kind.role"
@@ -101,10 +102,14 @@ def node_from(entry: Mapping[str, Any]) -> Node:
             if inside.endswith("/tcp") and bound and bound[0].get("HostPort", "").isdigit()
         },
         volumes=next((m["Source"] for m in entry.get("Mounts") or () if m["Destination"] == VOLUMES_IN_NODE), ""),
-        # Docker gives a container the labels of its image.
-        self_built=config["Labels"].get("portable.dev/self-built") == "true",
+        self_built=is_self_built(config["Image"]),
         address=next((n["IPAddress"] for n in networks.values() if n.get("IPAddress")), ""),
     )
+
+
+def is_self_built(image: str) -> bool:
+    """Whether a node image is the one that portable builds."""
+    return image.startswith(REPOSITORY + ":")
 
 
 def execute(node: str, *command: str, stdin: bytes | None = None, timeout: float = 60.0) -> str:
