@@ -214,7 +214,7 @@ def _probes(workload: Workload, container: Container, *, default: bool) -> dict[
         "startupProbe": container.startup,
     }
     found = {name: probes.probe(spec, workload.ports) for name, spec in given.items() if spec is not None}
-    none_given = not any(each.readiness for each in workload.containers.values())
+    none_given = not any(each.readiness for each in workload.containers.values() if not each.before)
     if default and none_given and workload.kind in ("service", "stateful"):
         readiness = probes.default_readiness(workload)
         if readiness is not None:
