@@ -53,7 +53,7 @@ def validate(file: Path, *, environment: str | None = None, clouds: Sequence[str
 def _problems(file: Path, environment: str | None, cloud: str | None) -> Sequence[Problem]:
     from portable.compile import compile_app
     from portable.spec import load_app
-    from portable.spec.validate import check_profile
+    from portable.spec.profile import check_profile
 
     provider = load_provider(cloud) if cloud else None
 

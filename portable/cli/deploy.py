@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 @click.option("--detailed-exitcode", is_flag=True, help="Exit with 3 when there are changes.")
 @click.pass_obj
 def plan(session: Session, request: Request, out: Path | None, detailed_exitcode: bool) -> int:
-    """Show what `up` would change, object by object and field by field. Changes nothing."""
+    """Show what `up` would change, field by field. Changes nothing."""
     from portable.plan import plan as make_plan
     from portable.plan import write_plan
 
@@ -57,16 +57,28 @@ def plan(session: Session, request: Request, out: Path | None, detailed_exitcode
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
     help="Apply exactly what this plan file says, or refuse.",
 )
+@click.option(
+    "--secret",
+    "secret_files",
+    multiple=True,
+    metavar="NAME[.KEY]=FILE",
+    help="Set a secret from a file on the way, as `secret set` does; may be repeated.",
+)
 @click.pass_obj
-def up(session: Session, request: Request, yes: bool, plan_file: Path | None) -> None:
-    """Make the cluster if needed, deploy the app, and wait until it is ready."""
+def up(session: Session, request: Request, yes: bool, plan_file: Path | None, secret_files: tuple[str, ...]) -> None:
+    """Deploy the app and wait until it is ready.
+
+    Makes the cluster where there is none. Asks before it changes anything; where standard input is no terminal it refuses
+    to go on without --yes.
+    """
+    ask = not yes and plan_file is None
+    secrets = _read_secrets(session, secret_files)
+    _require_terminal(session, ask, "up")
     from portable.up import up as bring_up
 
-    ask = not yes and plan_file is None
-    _require_terminal(session, ask, "up")
     with session.operation() as progress:
         confirm = _confirm(session, progress, "Apply these changes?") if ask else None
-        result = bring_up(request, emit=progress, confirm=confirm, plan_file=plan_file)
+        result = bring_up(request, emit=progress, confirm=confirm, plan_file=plan_file, secrets=secrets)
     if session.json:
         session.write_result(asdict(result))
         return
@@ -85,10 +97,13 @@ def up(session: Session, request: Request, yes: bool, plan_file: Path | None) ->
 @click.option("--keep-cluster", is_flag=True, help="Delete the app, keep the cluster.")
 @click.pass_obj
 def destroy(session: Session, request: Request, yes: bool, destroy_data: bool, keep_cluster: bool) -> None:
-    """Delete the app and its cluster. Data is kept unless --destroy-data says otherwise."""
+    """Delete the app and its cluster, but keep its data.
+
+    Volumes and generated credentials stay unless --destroy-data is given. A cluster with other apps on it is not deleted.
+    """
+    _require_terminal(session, not yes, "destroy")
     from portable.destroy import destroy as tear_down
 
-    _require_terminal(session, not yes, "destroy")
     with session.operation() as progress:
         words = "Delete all of this, and its data for good?" if destroy_data else "Delete all of this?"
         confirm = None if yes else _confirm(session, progress, words)
@@ -101,6 +116,27 @@ def destroy(session: Session, request: Request, yes: bool, destroy_data: bool, k
     from portable.terminal.summary import print_destroy
 
     print_destroy(session.out, result)
+
+
+def _read_secrets(session: Session, given: tuple[str, ...]) -> dict[str, dict[str, bytes]]:
+    """name -> key -> value, from NAME[.KEY]=FILE. The key may have dots ("tls.crt"), a secret's name has none."""
+    found: dict[str, dict[str, bytes]] = {}
+    for text in given:
+        place, equals, file = text.partition("=")
+        name, _, key = place.partition(".")
+        if not (equals and name and file):
+            raise UsageError(
+                f"--secret {text!r} is not NAME[.KEY]=FILE", fix="for example --secret api-token=token.txt"
+            )
+        try:
+            value = Path(file).read_bytes()
+        except OSError as error:
+            raise UsageError(
+                f"{file} cannot be read: {error.strerror}", fix="name a file with the secret's value"
+            ) from error
+        session.secrets.append(value.decode(errors="replace"))
+        found.setdefault(name, {})[key or "value"] = value
+    return found
 
 
 def _require_terminal(session: Session, ask: bool, name: str) -> None:

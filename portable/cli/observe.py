@@ -40,7 +40,10 @@ class Duration(click.ParamType):
 @target_options()
 @click.pass_obj
 def status(session: Session, request: Request) -> None:
-    """Show how each workload is, why those that are not well are not, and where the app answers."""
+    """Show how each workload is, and where the app answers.
+
+    For what is not well: the sign, the event, the exit code, the last log lines and a hint.
+    """
     from portable.status import status as read
 
     found = read(request)
@@ -71,7 +74,10 @@ def logs(
     tail: int | None,
     previous: bool,
 ) -> None:
-    """Print a workload's logs, from all of its pods; databases of the spec have logs too."""
+    """Print a workload's logs, from all of its pods.
+
+    WORKLOAD may also be a postgres or redis resource. While following, pods that start later are picked up.
+    """
     from portable.logs import Selection, follow_logs, read_logs
     from portable.target import compile_target, connect, open_target
 
@@ -126,7 +132,11 @@ def _prefix_color(pod: str) -> str:
 def open_(
     ctx: click.Context, workload: str, request: Request, port: str | None, local_port: int, browser: bool | None
 ) -> None:
-    """Open a workload: the URL of its route, or without one a port of this machine that is forwarded to it until Ctrl-C."""
+    """Open a workload's URL, or forward a port to it.
+
+    Prints the URL of its route (and opens a browser where there is one). Without a route, or with --port, a port of this
+    machine is forwarded to a pod of the workload until Ctrl-C.
+    """
     from portable.outputs import addresses
     from portable.target import compile_target, open_target
 
@@ -186,7 +196,10 @@ def _forward(
 @target_options()
 @click.pass_obj
 def outputs(session: Session, request: Request) -> None:
-    """Print names, ports and URLs of the app for other programs. Never a secret."""
+    """Print names, ports and URLs for other programs.
+
+    Never a secret.
+    """
     from portable.outputs import outputs as read
 
     found = read(request)

@@ -50,6 +50,9 @@ def _invoke(arguments: list[str], session: Session) -> int:
             result = portable.invoke(context)
     except click.exceptions.Exit as stop:
         result = stop.exit_code
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return error.exit_code
     except click.Abort:
         raise KeyboardInterrupt from None
     except click.ClickException as error:

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 @click.group("secret")
 def secret() -> None:
-    """Set and list the values of the spec's secrets. They live in the cluster only.
+    """Set and list the values of the spec's secrets.
+
+    They live in the cluster only: in no file, no state and no log.
 
     \b
     Example:
@@ -67,7 +69,7 @@ def set_(session: Session, name: str, request: Request, keys: tuple[str, ...], f
 
 
 @command("list", "portable secret list --cloud kind")
-@target_options()
+@target_options(file="option")
 @click.pass_obj
 def list_(session: Session, request: Request) -> None:
     """List the spec's secrets and whether each key has a value. Values are never shown."""

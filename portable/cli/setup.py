@@ -75,7 +75,10 @@ providers.add_command(show)
 @click.option("--fix", is_flag=True, help="Get or build what is missing. Nothing else ever downloads or builds.")
 @click.pass_obj
 def doctor(session: Session, cloud: str | None, fix: bool) -> int:
-    """Look whether everything is there that `up` needs, and say what to do about what is not."""
+    """Look for what `up` needs, and get it with --fix.
+
+    Exits with 1 while something is missing.
+    """
     from portable.doctor import examine
 
     if fix:
@@ -104,7 +107,10 @@ def _print_checks(session: Session, found: Examined, fix: bool) -> None:
 )
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
-    """Print the script that makes a shell complete commands, options, clouds, environments and workloads."""
+    """Print the completion script of a shell.
+
+    It completes commands, options, clouds, environments and workloads.
+    """
     from portable.cli.commands import portable
     from portable.cli.run import COMPLETION_VARIABLE
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @click.option("--force", is_flag=True, help="Overwrite the file if it is there.")
 @click.pass_obj
 def init(session: Session, file: Path, force: bool) -> None:
-    """Write a commented starter portable.yaml into the current folder."""
+    """Write a commented starter portable.yaml."""
     from portable.spec import starter
 
     try:
@@ -51,7 +51,11 @@ def init(session: Session, file: Path, force: bool) -> None:
 )
 @click.pass_obj
 def validate(session: Session, file: Path | None, environment: str | None, clouds: tuple[str, ...]) -> None:
-    """Check a portable.yaml or score.yaml and name every fault with its place."""
+    """Check a portable.yaml or score.yaml.
+
+    Names every fault with its place, what is expected there, and a hint. Without --cloud each environment is checked on its
+    own cloud, if it names one.
+    """
     from portable.target import find_file
     from portable.validate import validate as check
 
@@ -101,7 +105,10 @@ def render(session: Session, request: Request, folder: Path | None) -> None:
 @command("schema", "portable schema > app.v1.schema.json\nportable schema score.v1b1")
 @click.argument("name", default="app.v1")
 def schema(name: str) -> None:
-    """Print the JSON Schema of the spec, for editors and other programs."""
+    """Print the JSON Schema of the spec.
+
+    NAME is app.v1 (a portable.yaml) or score.v1b1 (a score.yaml).
+    """
     import portable_schemas
 
     if name not in portable_schemas.NAMES:

@@ -53,42 +53,50 @@ class Tree:
         )
 
     def _stage_lines(self, stage: Stage, *, whole: bool) -> list[Text]:
-        head = self._line(0, self._sign(stage.status), printable(stage.title), _stage_detail(stage), _stage_time(stage))
+        indent = 2 * stage.depth
+        sign = self._sign(stage.status)
+        head = self._line(indent, sign, printable(stage.title), _stage_detail(stage), _stage_time(stage))
         shown = self._shown(stage, whole)
         column = min(max((cell_len(_label(part)) for part in shown), default=0), _LABEL_COLUMN)
-        return [head, *(self._part(part, column) for part in shown), *self._ready_line(stage)]
+        children = [
+            line
+            for child in stage.children
+            if child.ended or not stage.ended
+            for line in self._stage_lines(child, whole=whole)
+        ]
+        return [head, *children, *(self._part(indent + 2, part, column) for part in shown), *self._ready_line(stage)]
 
     def _shown(self, stage: Stage, whole: bool) -> list[Part]:
         """What is worth a line: failures and what runs first, workloads that are ready; objects that are done only if asked."""
         parts = list(stage.parts.values())
         if not whole:
             parts.sort(key=lambda part: part.ended and part.status != "failed")
-        workloads = sum(bool(part.wanted) for part in parts)
+        workloads = sum(part.workload for part in parts)
         return [
             part
             for part in parts
             if part.status == "failed"
             or not part.ended
-            or (part.wanted and workloads <= _KEPT_PARTS)
+            or (part.workload and workloads <= _KEPT_PARTS)
             or (self._verbose and part.operation != "same")
         ]
 
     def _ready_line(self, stage: Stage) -> Iterable[Text]:
         """Stands for the ready workloads where they are too many for a line each."""
-        workloads = [part for part in stage.parts.values() if part.wanted]
+        workloads = [part for part in stage.parts.values() if part.workload]
         ready = sum(part.status == "done" for part in workloads)
         if ready and len(workloads) > _KEPT_PARTS and not self._verbose:
             yield self._line(2, self._sign("done"), f"{count(ready, 'workload')} ready", "", "")
 
-    def _part(self, part: Part, column: int) -> Text:
+    def _part(self, indent: int, part: Part, column: int) -> Text:
         detail = printable(part.detail)
-        if part.operation and not part.wanted:
+        if part.operation and not part.workload:
             verb = PAST.get(part.operation, part.operation) if part.status == "done" else part.operation
             detail = f"{verb} {glyphs(self._console).bullet} {detail}" if detail else verb
         seconds = part.seconds if part.seconds is not None else time.monotonic() - part.started
         label = _label(part)
         return self._line(
-            2, self._sign(part.status), label + " " * (column - cell_len(label)), detail, duration(seconds)
+            indent, self._sign(part.status), label + " " * (column - cell_len(label)), detail, duration(seconds)
         )
 
     def _sign(self, status: str) -> Text:
@@ -119,7 +127,7 @@ class Tree:
 
 
 def _label(part: Part) -> str:
-    return printable(part.label) + (f"  {part.ready}/{part.wanted}" if part.wanted else "")
+    return printable(part.label) + (f"  {part.ready}/{part.wanted}" if part.workload else "")
 
 
 def _fit(text: str, room: int, ellipsis: str) -> str:

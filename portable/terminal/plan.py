@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from portable.terminal.console import glyphs, printable
+from portable.terminal.state import object_label
 
 _SIGNS = {"create": ("+", "add"), "update": ("~", "change"), "replace": ("-/+", "change"), "delete": ("-", "remove")}
 _LONGEST_VALUE = 300
@@ -93,19 +94,13 @@ def summary(changes: Sequence[Change]) -> Text:
 
 def _change(console: Console, change: Change, whole: bool) -> Text:
     sign, style = _SIGNS[change.operation]
-    text = Text().append(f"{sign:>4} ", style).append(label(change.type, change.name), style)
+    text = Text().append(f"{sign:>4} ", style).append(object_label(change.type, change.name), style)
     if change.operation in ("create", "delete"):
         return text
     for field in change.fields:
         text.append(f"\n       {field.path}", "none")
         text.append(_field(console, field, whole))
     return text
-
-
-def label(type_token: str, name: str) -> str:
-    """ "Deployment/api": the logical name of a Kubernetes object says its kind; others get it from their type token."""
-    kind = type_token.rsplit(":", 1)[-1]
-    return name if name.startswith(f"{kind}/") else f"{kind} {name}"
 
 
 def _field(console: Console, field: FieldChange, whole: bool) -> Text:

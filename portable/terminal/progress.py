@@ -84,7 +84,8 @@ class Lines:
             case Notice():
                 return "", printable(event.message), "warn" if event.level == "warning" else "none"
             case Step() if stage is not None:
-                return stage.name, _step_words(stage), _style(stage.status)
+                words = "  " * stage.depth + _step_words(stage)
+                return f"step {id(stage)}", words, _style(stage.status)
             case ResourceEvent() if part is not None:
                 dull = event.operation in ("same", "read") or (
                     not event.detail and event.status in ("started", "progress")
@@ -111,7 +112,6 @@ class Live:
         self._console = console
         self._state = State()
         self._tree = Tree(console, self._state, verbose=verbose)
-        self._printed: set[int] = set()
         self._lock = threading.RLock()
         # stdout stays free: a result may go to a pipe while the tree is on the terminal.
         self._live = RichLive(
@@ -152,8 +152,7 @@ class Live:
             stage, _part = self._state.apply(event, time.monotonic())
             if isinstance(event, Notice):
                 self._console.print(self._tree.notice(event))
-            if isinstance(event, Step) and stage is not None and stage.ended and id(stage) not in self._printed:
-                self._printed.add(id(stage))
+            if isinstance(event, Step) and stage is not None and stage.ended and stage.parent is None:
                 self._console.print(self._tree.stage(stage, whole=True))
 
 

@@ -15,7 +15,7 @@ _ENDED = ("done", "skipped", "failed")
 
 @dataclass
 class Part:
-    """One object or workload of a step. `wanted` 0: it is no workload."""
+    """One object or workload of a step; `ready` and `wanted` count a workload's pods."""
 
     label: str
     status: Status
@@ -23,6 +23,7 @@ class Part:
     detail: str = ""
     seconds: float | None = None
     operation: str = ""
+    workload: bool = False
     ready: int = 0
     wanted: int = 0
     cause: Cause | None = None
@@ -34,27 +35,37 @@ class Part:
 
 @dataclass
 class Stage:
-    """One step with its parts, by label, in the order in which they began."""
+    """One step with its parts, by label, in the order in which they began, and the steps that began while it ran."""
 
     name: str
     title: str
     status: Status
     started: float
+    parent: Stage | None = None
     detail: str = ""
     usual: float | None = None
     seconds: float | None = None
     parts: dict[str, Part] = field(default_factory=dict)
+    children: list[Stage] = field(default_factory=list)
 
     @property
     def ended(self) -> bool:
         return self.status in _ENDED
 
+    @property
+    def depth(self) -> int:
+        return 0 if self.parent is None else self.parent.depth + 1
+
 
 class State:
-    """Folds events. `apply` returns the stage and the part that the event is about (a notice has neither)."""
+    """Folds events. `apply` returns the stage and the part that the event is about (a notice has neither).
+
+    A step that starts while another runs is a part of that one, also when both have the same name: a provider's "cluster"
+    within the flow's.
+    """
 
     def __init__(self) -> None:
-        self.stages: dict[str, Stage] = {}
+        self._open: list[Stage] = []
 
     def apply(self, event: Event, now: float) -> tuple[Stage | None, Part | None]:
         match event:
@@ -69,32 +80,42 @@ class State:
 
     @property
     def running(self) -> list[Stage]:
-        return [stage for stage in self.stages.values() if not stage.ended]
+        """The outermost steps that run."""
+        return [stage for stage in self._open if stage.parent is None]
 
     @property
     def doing(self) -> str:
         """What is under way, in words, for an error that comes unexpected."""
-        return ", ".join(stage.title for stage in self.running)
+        return ": ".join(stage.title for stage in self._open)
 
     def _step(self, event: Step, now: float) -> Stage:
-        stage = self.stages.get(event.name)
-        if stage is None or (stage.ended and event.status == "started"):
-            stage = Stage(event.name, event.title or event.name, event.status, now)
-            # Re-inserted at the end: the same step may run again, after a roll back for example.
-            self.stages.pop(event.name, None)
-            self.stages[event.name] = stage
-        stage.status = event.status
+        stage = next((stage for stage in reversed(self._open) if stage.name == event.name), None)
+        if event.status == "started" or (stage is None and (event.status != "progress" or not self._open)):
+            stage = self._begin(event.name, event.title, now)
+        elif stage is None:
+            stage = self._open[-1]  # progress of something that did not say that it started
         stage.title = event.title or stage.title
-        stage.detail = event.detail or ("" if stage.ended else stage.detail)
         stage.usual = event.usual if event.usual is not None else stage.usual
+        if event.status == "progress":
+            stage.detail = event.detail or stage.detail
+            return stage
+        stage.status, stage.detail = event.status, event.detail
         if stage.ended:
             stage.seconds = event.seconds if event.seconds is not None else now - stage.started
+            # What began within it and never ended has ended with it.
+            self._open = [other for other in self._open if not _within(other, stage)]
+        return stage
+
+    def _begin(self, name: str, title: str, now: float) -> Stage:
+        stage = Stage(name, title or name, "started", now, parent=self._open[-1] if self._open else None)
+        if stage.parent is not None:
+            stage.parent.children.append(stage)
+        self._open.append(stage)
         return stage
 
     def _resource(self, event: ResourceEvent, now: float) -> tuple[Stage, Part]:
         stage = self._stage_for(event.stack, now)
-        kind = event.type.rsplit(":", 1)[-1]
-        label = event.name if event.name.startswith(f"{kind}/") else f"{kind} {event.name}"
+        label = object_label(event.type, event.name)
         part = stage.parts.setdefault(label, Part(label, event.status, now))
         part.operation = event.operation
         _update(part, event.status, event.detail, event.seconds, now)
@@ -102,7 +123,7 @@ class State:
 
     def _workload(self, event: WorkloadEvent, now: float) -> tuple[Stage, Part]:
         stage = self._stage_for("rollout", now)
-        part = stage.parts.setdefault(event.workload, Part(event.workload, event.status, now))
+        part = stage.parts.setdefault(event.workload, Part(event.workload, event.status, now, workload=True))
         part.ready, part.wanted = event.ready, event.wanted
         part.cause = event.cause or part.cause
         detail = event.detail or (event.cause.summary if event.cause else "")
@@ -110,15 +131,23 @@ class State:
         return stage, part
 
     def _stage_for(self, name: str, now: float) -> Stage:
-        """The running stage of that name, else the latest that runs, else a new one."""
-        named = self.stages.get(name)
-        if named is not None and not named.ended:
-            return named
-        if self.running:
-            return self.running[-1]
-        if named is not None:
-            return named
-        return self.stages.setdefault(name, Stage(name, name, "started", now))
+        """The outermost running stage of that name, else the outermost that runs, else a new one."""
+        named = (stage for stage in self._open if stage.name == name)
+        return next(named, None) or (self._open[0] if self._open else self._begin(name, name, now))
+
+
+def object_label(type_token: str, name: str) -> str:
+    """ "Deployment/api": the logical name of a Kubernetes object says its kind; others get it from their type token."""
+    kind = type_token.rsplit(":", 1)[-1]
+    return name if "/" in name or not kind else f"{kind} {name}"
+
+
+def _within(stage: Stage | None, ancestor: Stage) -> bool:
+    while stage is not None:
+        if stage is ancestor:
+            return True
+        stage = stage.parent
+    return False
 
 
 def _update(part: Part, status: Status, detail: str, seconds: float | None, now: float) -> None:

@@ -12,7 +12,7 @@ from portable.terminal.console import count, duration, glyphs, printable
 
 if TYPE_CHECKING:
     from portable.destroy import DestroyResult
-    from portable.provider import RouteAddress
+    from portable.outputs import Address
     from portable.up import UpResult
 
 
@@ -26,7 +26,7 @@ def print_up(console: Console, result: UpResult) -> None:
     print_addresses(console, result.addresses)
 
 
-def print_addresses(console: Console, addresses: Sequence[RouteAddress]) -> None:
+def print_addresses(console: Console, addresses: Sequence[Address]) -> None:
     for address in addresses:
         console.print(Text("  ").append(printable(address.url), "url"))
         for line in address.note.splitlines():
