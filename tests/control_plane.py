@@ -131,7 +131,6 @@ def _manager_arguments(folder: Path, port: int, controllers: Sequence[str]) -> l
         f"--secure-port={port}",
         f"--cert-dir={folder / 'manager-certs'}",
         "--leader-elect=false",
-        "--concurrent-gc-syncs=2",
     ]
 
 

@@ -31,8 +31,7 @@ if TYPE_CHECKING:
 
 CREDENTIAL = "portable:index:Credential"
 READY = "portable:index:Ready"
-LEAVING = ("Service", "Ingress")  # what a cloud has built something for: gone before anything else goes
-DELETE_SECONDS = 900.0
+NAMESPACE = "kubernetes:core/v1:Namespace"
 PARALLEL = 16
 
 
@@ -81,7 +80,7 @@ class Engine:
                 Change("cluster", "create", entry.type, entry.name, _literal(entry.inputs)) for entry in resources
             )
         outcome = self._run_cluster("preview", stack, resources, types, [])
-        return _changes("cluster", outcome, self._urns_of(stack))
+        return _changes("cluster", outcome, self._urns_of(stack), [resource.name for resource in resources])
 
     def cluster_destroy(self, home: Home, types: Mapping[str, ResourceType]) -> None:
         """Deletes the cluster's resources, also those whose creation broke off, and the stack."""
@@ -136,7 +135,7 @@ class Engine:
         if self._deployment(home.app_stack) is None:
             return _creations(resources)
         outcome = self._run_app("preview", home, resources, kube, kubeconfig, None, [])
-        return _changes("app", outcome, self._urns_of(home.app_stack))
+        return _changes("app", outcome, self._urns_of(home.app_stack), [resource.name for resource in resources])
 
     def app_preview_offline(self, objects: Objects) -> tuple[Change, ...]:
         """The plan where there is no cluster yet: everything is created."""
@@ -163,7 +162,8 @@ class Engine:
             if destroy_data:
                 self._delete_data(resources, kube)
             arguments = [f"--exclude={resource['urn']}" for resource in kept] or ["--remove"]
-            self._run_app("destroy", home, (), kube, "", None, arguments)
+            whole = not any(type_of(resource["urn"]) == NAMESPACE for resource in kept)
+            self._run_app("destroy", home, (), kube, "", None, arguments, with_namespace=whole)
             self._applied.pop(stack, None)
         data = () if destroy_data else tuple(_data(resources, kube))
         return tuple(dict.fromkeys((*(name_of(resource["urn"]) for resource in kept), *data)))
@@ -198,6 +198,8 @@ class Engine:
         kubeconfig: str,
         wait: Wait | None,
         arguments: Sequence[str],
+        *,
+        with_namespace: bool = False,
     ) -> engine_run.Outcome:
         def program() -> engine_run.Program:
             from portable_stacks.app import program
@@ -207,7 +209,7 @@ class Engine:
         types: dict[str, Served] = {CREDENTIAL: Credential(kube), READY: Ready(wait)}
         plugin = self._plugin()
         if plugin is None:
-            types["kubernetes:*"] = KubernetesObject(kube)
+            types["kubernetes:*"] = KubernetesObject(kube, with_namespace=with_namespace)
         gates = sum(1 for resource in resources if resource.type == READY)  # a waiting gate holds one of the slots
         engine = self._engine(plugin, self._settings.parallel + gates)
         served = ("portable",) if plugin is not None else ("portable", "kubernetes")
@@ -360,8 +362,7 @@ class Engine:
         return tuple(
             resource
             for resource in resources
-            if resource["type"] == CREDENTIAL
-            or (holds_data and type_of(resource["urn"]) == "kubernetes:core/v1:Namespace")
+            if resource["type"] == CREDENTIAL or (holds_data and type_of(resource["urn"]) == NAMESPACE)
         )
 
     def _delete_data(self, resources: Sequence[dict[str, Any]], kube: Kube) -> None:
@@ -402,9 +403,7 @@ def _built_by_a_cloud(resource: Mapping[str, Any]) -> bool:
 def _data(resources: Sequence[Mapping[str, Any]], kube: Kube) -> list[str]:
     """The claims in the app's namespaces, whether the stack or a StatefulSet made them."""
     namespaces = [
-        resource["inputs"]["metadata"]["name"]
-        for resource in resources
-        if type_of(resource["urn"]) == "kubernetes:core/v1:Namespace"
+        resource["inputs"]["metadata"]["name"] for resource in resources if type_of(resource["urn"]) == NAMESPACE
     ]
     return [logical_name(claim) for name in namespaces for claim in kube.list("v1", "PersistentVolumeClaim", name)]
 
@@ -416,10 +415,12 @@ def _creations(resources: Sequence[Resource]) -> tuple[Change, ...]:
 
 
 def _changes(
-    stack: Literal["cluster", "app"], outcome: engine_run.Outcome, urns: Mapping[str, str]
+    stack: Literal["cluster", "app"], outcome: engine_run.Outcome, urns: Mapping[str, str], order: Sequence[str]
 ) -> tuple[Change, ...]:
+    """In the program's `order`; what is deleted comes last, by name."""
+    place = {name: position for position, name in enumerate(order)}
     changes: list[Change] = []
-    for operation, token, name in outcome.steps:
+    for operation, token, name in sorted(outcome.steps, key=lambda step: (place.get(step[2], len(place)), step[2])):
         if not _shown(token):
             continue
         diff = outcome.diffs.get(urns.get(name, ""))

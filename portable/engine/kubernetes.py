@@ -13,11 +13,14 @@ from portable.engine.changes import field_changes
 from portable.engine.types import FieldDiff
 from portable.errors import ClusterError, Problem
 from portable.events import Emit
-from portable.kube import FIELD_MANAGER, Kube
+from portable.kube import FIELD_MANAGER, Kube, Propagation
 from portable.provider import Inputs, KubeObject, Outputs
 
 DELETE_SECONDS = 600.0
 ANNOTATION_PREFIX = "pulumi.com/"
+# Kinds whose pods must be gone with them. The others own nothing to wait for, and a foreground deletion would only queue them
+# behind the cluster's garbage collector.
+_OWNERS = ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job", "CronJob")
 SECRET_KEYS = {"Secret": ("data", "stringData")}
 # Written by the server at any time: no change of ours.
 _SERVER_FIELDS = ("managedFields", "resourceVersion", "generation", "uid", "creationTimestamp", "selfLink")
@@ -26,11 +29,13 @@ _SERVER_FIELDS = ("managedFields", "resourceVersion", "generation", "uid", "crea
 class KubernetesObject:
     """Any Kubernetes object, applied by `kube` as the field manager `portable`. Every method may be repeated.
 
-    All raise ClusterError with the API server's own words.
+    All raise ClusterError with the API server's own words. `with_namespace`: the namespace is deleted too and waits for
+    everything in it, so that nothing else has to wait for its pods.
     """
 
-    def __init__(self, kube: Kube) -> None:
+    def __init__(self, kube: Kube, *, with_namespace: bool = False) -> None:
         self._kube = kube
+        self._foreground = () if with_namespace else _OWNERS
 
     def secret_outputs_of(self, inputs: Inputs) -> tuple[str, ...]:
         return SECRET_KEYS.get(inputs.get("kind", ""), ())
@@ -89,8 +94,9 @@ class KubernetesObject:
         return None if self._get(sent(inputs or outputs)) is None else _outputs(inputs or outputs)
 
     def delete(self, object_id: str, outputs: Outputs, emit: Emit) -> None:
-        """Foreground deletion; returns once the object and what it owned are gone, finalizers included."""
-        self._delete(sent(outputs), propagation="Foreground")
+        """Returns once the object and the pods that it owned are gone, finalizers included."""
+        manifest = sent(outputs)
+        self._delete(manifest, propagation="Foreground" if manifest["kind"] in self._foreground else "Background")
 
     def _get(self, manifest: KubeObject) -> KubeObject | None:
         try:
@@ -107,7 +113,7 @@ class KubernetesObject:
             self._wait_gone(manifest, applied["metadata"]["uid"])
             self._kube.apply(manifest)
 
-    def _delete(self, manifest: KubeObject, *, propagation: Any) -> None:
+    def _delete(self, manifest: KubeObject, *, propagation: Propagation) -> None:
         live = self._get(manifest)
         if live is None:
             return

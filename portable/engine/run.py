@@ -229,5 +229,6 @@ class Steps:
         finished = status == "done" or (status == "started" and event.get("planning"))
         if finished and (operation, type_of(urn), name_of(urn)) not in self.done:
             self.done.append((operation, type_of(urn), name_of(urn)))
-        if not event.get("planning") and not type_of(urn).startswith("portable:index:"):
+        quiet = event.get("planning") or (operation == "same" and status == "started")
+        if not quiet and not type_of(urn).startswith("portable:index:"):
             self._emit(ResourceEvent(self._stack, operation, type_of(urn), name_of(urn), status))
