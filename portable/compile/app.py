@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -137,8 +138,9 @@ def _shared_items(scope: Scope) -> Iterator[Item]:
     routed = network.ingresses(scope)
     classes = (scope.profile.storage.objects if stores else ()) + (scope.profile.ingress.objects if routed else ())
     for manifest in classes:
-        labels = {"app.kubernetes.io/managed-by": names.MANAGER}
-        yield Item({**manifest, "metadata": {**manifest["metadata"], "labels": labels}}, kept=True)
+        brought = copy.deepcopy(manifest)  # the profile's own stays as it is, whatever is done to ours
+        brought["metadata"]["labels"] = {"app.kubernetes.io/managed-by": names.MANAGER}
+        yield Item(brought, kept=True)
     for manifest, workload in network.policies(scope):
         yield Item(manifest, workload)
     for manifest in routed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import ipaddress
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -218,7 +219,7 @@ def _ingress_rules(scope: Scope, name: str, workload: Workload | None, callers: 
     if routed:
         targets = [port for port in workload.ports.values() if port.port in routed and port.protocol == "TCP"]
         controller = scope.profile.ingress.controller_selector
-        opened: dict[str, Any] = {"from": [dict(controller)]} if controller is not None else {}
+        opened: dict[str, Any] = {"from": [copy.deepcopy(dict(controller))]} if controller is not None else {}
         rules.append(opened | {"ports": _entries(targets)})
     return rules
 

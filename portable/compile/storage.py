@@ -96,11 +96,6 @@ def pod_volumes(scope: Scope, workload: Workload) -> list[dict[str, Any]]:
     return found
 
 
-def class_objects(scope: Scope) -> list[KubeObject]:
-    """The storage classes that the app must bring: none when it stores nothing."""
-    return [dict(storage_class) for storage_class in scope.profile.storage.objects]
-
-
 def _claim_spec(scope: Scope, size: str, access: str) -> Mapping[str, Any]:
     storage = scope.profile.storage
     return {
