@@ -215,9 +215,9 @@ def did_you_mean(name: object, known: Iterable[str]) -> str:
     """`did you mean "image"?`, or nothing where no known name is close."""
     if not isinstance(name, str) or len(name) > 64:
         return ""
-    close = difflib.get_close_matches(name.lower(), {word.lower(): None for word in known}, n=1, cutoff=0.6)
-    real = next((word for word in known if close and word.lower() == close[0]), None)
-    return f'did you mean "{real}"?' if real is not None else ""
+    words = {word.lower(): word for word in known}
+    close = difflib.get_close_matches(name.lower(), words, n=1, cutoff=0.6)
+    return f'did you mean "{words[close[0]]}"?' if close else ""
 
 
 def listed(names: Iterable[str], limit: int = 12) -> str:

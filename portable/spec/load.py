@@ -170,6 +170,8 @@ class _Builder:
         except ValueError as error:
             self._report(event, str(error), hint="put it in quotes if text is meant")
             value = None
+        if "\0" in event.value:
+            self._report(event, "the character U+0000 is not allowed", hint="use `binaryContent` for bytes")
         node = Node(value, self._mark(event), text=event.value)
         if event.anchor:
             self._anchors[event.anchor] = node

@@ -109,7 +109,7 @@ def _type(schema: Schema, root: Schema) -> str:
     if "enum" in schema:
         return ", ".join(f"`{word}`" for word in schema["enum"])
     kinds = schema.get("type", "any")
-    words = [_TYPES.get(kind, kind) for kind in (kinds if isinstance(kinds, list) else [kinds])]
+    words = [_TYPES.get(str(kind), str(kind)) for kind in (kinds if isinstance(kinds, list) else [kinds])]
     items = schema.get("items")
     if words == ["list"] and isinstance(items, dict):
         return f"list of {_type(_resolved(items, root), root)}"
