@@ -10,6 +10,8 @@ from portable_kind.ports import LOOPBACK, Ports
 
 # kubelet refuses cgroup v1 by default since Kubernetes 1.35 (KEP-5573).
 CGROUP_V1_PATCH = "kind: KubeletConfiguration\nfailCgroupV1: false\n"
+# All nodes run pods, as a user of a cluster of two expects; kind itself does so for a cluster of one only.
+NO_TAINTS_PATCH = "kind: InitConfiguration\nnodeRegistration:\n  taints: []\n"
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class Configuration:
             {"containerPort": inside, "hostPort": outside, "listenAddress": LOOPBACK, "protocol": "TCP"}
             for inside, outside in ((80, self.ports.http), (443, self.ports.https))
         ]
-        control_plane = {
+        control_plane: dict[str, Any] = {
             "role": "control-plane",
             "image": self.image,
             "extraMounts": [mount],
@@ -46,4 +48,6 @@ class Configuration:
         }
         if self.cgroup_v1:
             document["kubeadmConfigPatches"] = [CGROUP_V1_PATCH]
+        if self.nodes > 1:
+            control_plane["kubeadmConfigPatches"] = [NO_TAINTS_PATCH]
         return document

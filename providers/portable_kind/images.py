@@ -1,7 +1,7 @@
 """Local images into the nodes: what the user built with Docker runs in the cluster without a registry.
 
-An image counts as present in a node when the node's containerd has it under the same name with the label that we set at its
-import: Docker's image id. So a rebuilt image of the same name is loaded again, and an unchanged one never is.
+An image counts as present in a node when the node's containerd has the same content under the same name, told by Docker's
+image id. So a rebuilt image of the same name is loaded again, and an unchanged one never is.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from portable.events import Emit, Step
 from portable_kind import docker
 
 STEP = "images"
-LABEL = "portable.dev/image-id"
 CTR = ("ctr", "--namespace=k8s.io", "images")
 
 
@@ -46,35 +45,37 @@ def load(cluster_name: str, images: Sequence[str], emit: Emit) -> dict[str, str]
         raise ClusterGone(f"there is no kind cluster {cluster_name}", fix="run `portable up --cloud kind`")
     began = time.monotonic()
     with ThreadPoolExecutor(max_workers=4) as pool:
-        lacking = dict(zip(nodes, pool.map(lambda node: _lacking(node.name, found), nodes), strict=True))
-        wanted = [(node, names) for node, names in lacking.items() if names]
+        lacking = pool.map(lambda node: _lacking(node.name, found), nodes)
+        wanted = [(node.name, names) for node, names in zip(nodes, lacking, strict=True) if names]
         if not wanted:
             return found
         names = sorted({name for _, names in wanted for name in names})
         emit(Step(STEP, "started", title="Loading local images", detail=", ".join(names)))
-        for _ in pool.map(lambda pair: _load_into(pair[0].name, pair[1], found), wanted):
+        for _ in pool.map(lambda pair: _load_into(*pair), wanted):
             pass
     emit(Step(STEP, "done", detail=", ".join(names), seconds=time.monotonic() - began))
     return found
 
 
 def _lacking(node: str, found: Mapping[str, str]) -> list[str]:
-    present = labels_from(docker.execute(node, *CTR, "list"))
-    return [image for image, digest in found.items() if present.get(canonical(image)) != digest]
+    targets = targets_from(docker.execute(node, *CTR, "list"))
+    return [image for image, image_id in found.items() if not is_present(image, image_id, targets)]
 
 
-def labels_from(listing: str) -> dict[str, str]:
-    """Image name -> the id that we labelled it with, from the output of `ctr images list` (labels are its last column)."""
-    present: dict[str, str] = {}
-    for line in listing.splitlines()[1:]:
-        words = line.split()
-        pairs = dict(pair.split("=", 1) for pair in words[-1].split(",") if "=" in pair) if words else {}
-        if LABEL in pairs:
-            present[words[0]] = pairs[LABEL]
-    return present
+def targets_from(listing: str) -> dict[str, str]:
+    """Name -> digest of its manifest, from the output of `ctr images list` (columns REF TYPE DIGEST ...)."""
+    rows = (line.split() for line in listing.splitlines()[1:])
+    return {row[0]: row[2] for row in rows if len(row) > 2}
 
 
-def _load_into(node: str, images: Sequence[str], found: Mapping[str, str]) -> None:
+def is_present(image: str, image_id: str, targets: Mapping[str, str]) -> bool:
+    """Docker's id is an image's configuration digest, under which containerd's Kubernetes side keeps a second name for the
+    same manifest; or, where Docker uses containerd's image store, it is the manifest's digest itself."""
+    target = targets.get(canonical(image))
+    return target is not None and target in (image_id, targets.get(image_id))
+
+
+def _load_into(node: str, images: Sequence[str]) -> None:
     """One `docker save` for all, so that layers which images share go over once."""
     command = [docker.client(), "exec", "--interactive", node, *CTR, "import", "--snapshotter=overlayfs", "-"]
     with (
@@ -91,5 +92,3 @@ def _load_into(node: str, images: Sequence[str], found: Mapping[str, str]) -> No
                 detail="\n".join((refusal + words).strip().splitlines()[-6:]),
                 fix="see whether the disk is full, then run the command again",
             )
-    for image in images:
-        docker.execute(node, *CTR, "label", canonical(image), f"{LABEL}={found[image]}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import time
 from collections.abc import Sequence
 
@@ -13,6 +14,7 @@ from portable_kind import docker, folders, kind, record
 from portable_kind.ports import Ports
 
 READY_SECONDS = 240.0
+LEASE = ("coordination.k8s.io/v1", "Lease")
 
 
 def find(name: str) -> ClusterState | None:
@@ -100,11 +102,40 @@ def resume(name: str, emit: Emit) -> None:
     stopped = [node.name for node in docker.nodes(name) if not node.running]
     if not stopped:
         return
-    began = time.monotonic()
+    began, since = time.monotonic(), dt.datetime.now(dt.UTC)
     emit(Step(kind.STEP, "started", title=f"Starting the stopped cluster {name}", usual=20))
     docker.run("start", *stopped, timeout=120)
     wait_until_healthy(name, emit)
+    _wait_for_heartbeats(name, since, emit)
     emit(Step(kind.STEP, "done", seconds=time.monotonic() - began))
+
+
+def _wait_for_heartbeats(name: str, since: dt.datetime, emit: Emit) -> None:
+    """Until every kubelet has renewed its lease: what the API server says of its nodes is from before the stop until then."""
+    deadline = time.monotonic() + READY_SECONDS
+    with ask(name) as kube:
+        while True:
+            silent = silent_nodes(kube.list("v1", "Node"), kube.list(*LEASE, "kube-node-lease"), since)
+            if not silent:
+                return
+            if time.monotonic() > deadline:
+                raise ProviderError(
+                    f"the cluster {name} was started, but some nodes stay silent: " + ", ".join(silent),
+                    fix=f"see `docker exec {silent[0]} journalctl --unit=kubelet`",
+                )
+            emit(Step(kind.STEP, "progress", detail="waiting for the kubelet of " + ", ".join(silent)))
+            time.sleep(0.5)
+
+
+def silent_nodes(nodes: Sequence[KubeObject], leases: Sequence[KubeObject], since: dt.datetime) -> list[str]:
+    """Names of nodes whose kubelet has not renewed its lease since then."""
+    renewed = {
+        lease["metadata"]["name"]: dt.datetime.fromisoformat(lease["spec"]["renewTime"])
+        for lease in leases
+        if lease.get("spec", {}).get("renewTime")
+    }
+    names = [node["metadata"]["name"] for node in nodes]
+    return [name for name in names if name not in renewed or renewed[name] < since]
 
 
 def ask(name: str) -> Kube:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 
@@ -27,7 +28,13 @@ def fits(version: str, asked: str) -> bool:
 
 
 def available() -> tuple[str, ...]:
-    """Node images in Docker, the best first: kind's own by falling version, then the self-built one."""
+    """Node images to choose from, the best first: kind's own in Docker by falling version, then the self-built one.
+
+    `$PORTABLE_KIND_NODE_IMAGE` names one instead, for those who make their own.
+    """
+    chosen = os.environ.get("PORTABLE_KIND_NODE_IMAGE")
+    if chosen:
+        return (chosen,)
     tags = docker.run("image", "ls", "--format", "{{.Repository}}:{{.Tag}}", OFFICIAL).split()
     official = sorted((tag for tag in tags if version_of(tag)), key=_order, reverse=True)
     built = node_image.find()
