@@ -92,7 +92,7 @@ class Engine:
 
     def forget_cluster(self, home: Home) -> None:
         """The cluster vanished: its resources leave the state without a call to its cloud."""
-        self._forget(home.cluster_stack, lambda resource: resource["type"] != "pulumi:pulumi:Stack")
+        self._forget(home.cluster_stack, lambda resource: not resource["type"].startswith("pulumi:"))
 
     # -- the app stack ---------------------------------------------------------------------------------------------
 
@@ -170,7 +170,7 @@ class Engine:
 
     def forget_app(self, home: Home) -> None:
         """The cluster vanished: its objects leave the state without a call to it. Credentials stay."""
-        self._forget(home.app_stack, lambda resource: resource["type"] not in (CREDENTIAL, "pulumi:pulumi:Stack"))
+        self._forget(home.app_stack, lambda resource: resource["type"] == READY or _is_kubernetes(resource))
 
     # -- stacks ----------------------------------------------------------------------------------------------------
 
@@ -391,8 +391,12 @@ def _app_resources(objects: Objects) -> tuple[Resource, ...]:
     return app_resources(objects)
 
 
+def _is_kubernetes(resource: Mapping[str, Any]) -> bool:
+    return resource["type"].startswith("kubernetes:")
+
+
 def _built_by_a_cloud(resource: Mapping[str, Any]) -> bool:
-    if not resource["type"].startswith("kubernetes:"):
+    if not _is_kubernetes(resource):
         return False
     inputs = resource["inputs"]
     if inputs["kind"] == "Service":

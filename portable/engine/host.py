@@ -6,6 +6,7 @@ plugin binary and no start-up cost. One servicer answers for every package, sinc
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn, TypeVar
@@ -17,7 +18,7 @@ from pulumi.runtime.proto import provider_pb2 as wire
 from pulumi.runtime.proto.provider_pb2_grpc import ResourceProviderServicer
 
 from portable.engine.clouds import Unfinished
-from portable.engine.types import FieldDiff, Served, secret_outputs
+from portable.engine.types import UNKNOWN, FieldDiff, Served, secret_outputs
 from portable.errors import PortableError
 from portable.events import Emit
 from portable.provider import Outputs
@@ -25,9 +26,11 @@ from portable.provider import Outputs
 # https://github.com/pulumi/pulumi/blob/master/sdk/go/common/resource/sig/sig.go
 _SIGNATURE = "4dabf18193072939515e22adb298388d"
 _SECRET_SIGNATURE = "1b47061264138c4ac30d75fd1eb44270"
-UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 
 Answer = TypeVar("Answer")
+
+# gRPC logs every refused call with a traceback; the refusals are ours, and are raised where the run is waited for
+logging.getLogger("grpc").addHandler(logging.NullHandler())
 
 
 class Host(ResourceProviderServicer):
@@ -114,10 +117,12 @@ class Host(ResourceProviderServicer):
     def Update(self, request: Any, context: Any) -> Any:
         def update(served: Served) -> Any:
             old, new = plain(request.old_inputs), plain(request.news)
-            outputs = plain(request.olds)
-            if not request.preview:
+            outputs, secrets = plain(request.olds), secret_outputs(served, new)
+            if request.preview:
+                outputs |= dict.fromkeys(secrets, UNKNOWN)
+            else:
                 outputs = served.update(request.id, outputs, old, new, self._emit)
-            return wire.UpdateResponse(properties=_struct(outputs, secret_outputs(served, new)))
+            return wire.UpdateResponse(properties=_struct(outputs, secrets))
 
         return self._answer(request, context, update)
 
@@ -196,7 +201,10 @@ def _unwrapped(value: Any) -> Any:
         if value.get(_SIGNATURE) == _SECRET_SIGNATURE:
             return _unwrapped(value["value"])
         return {key: _unwrapped(entry) for key, entry in value.items()}
-    return [_unwrapped(entry) for entry in value] if isinstance(value, list) else value
+    if isinstance(value, list):
+        return [_unwrapped(entry) for entry in value]
+    # protobuf has only doubles
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _struct(outputs: Outputs, secrets: tuple[str, ...] = ()) -> struct_pb2.Struct:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from portable.engine.changes import field_changes
-from portable.engine.types import FieldDiff
+from portable.engine.changes import SECRET, FieldChange, field_changes
+from portable.engine.types import UNKNOWN, FieldDiff
 from portable.errors import ClusterError, Problem
 from portable.events import Emit
 from portable.kube import FIELD_MANAGER, Kube, Propagation
@@ -45,26 +45,27 @@ class KubernetesObject:
 
     def diff(self, object_id: str, outputs: Outputs, old: Inputs, new: Inputs) -> FieldDiff:
         """Compares the live object with what a dry run of the apply would make of it: what differs is what would change."""
-        manifest = sent(new)
+        manifest = sent(_known(new))
         live = self._get(manifest)
         if live is None:
             return FieldDiff(changes=("metadata",))
-        recreated = False
+        if new.get("data") == UNKNOWN:
+            return FieldDiff(changes=("data",), fields=(FieldChange("data", SECRET, SECRET),))
+        hidden = SECRET_KEYS.get(manifest["kind"], ())
         try:
             after = self._kube.apply(manifest, dry_run=True)
         except ClusterError as error:
             if not _recreatable(manifest, error):
                 raise
-            recreated, after = True, {**live, "spec": {**live["spec"], **manifest["spec"]}}
-        hidden = SECRET_KEYS.get(manifest["kind"], ())
+            return FieldDiff(changes=("spec",), fields=field_changes(sent(old), manifest), recreates=True)
         fields = field_changes(_stable(live), _stable(after), secret_keys=hidden)
         changes = tuple(dict.fromkeys(field.path.partition(".")[0].partition("[")[0] for field in fields))
-        return FieldDiff(changes=changes, fields=fields, recreates=recreated)
+        return FieldDiff(changes=changes, fields=fields)
 
     def preview(self, inputs: Inputs) -> None:
         """Asks the server whether it would take a new object. Its namespace may not be there yet: then nobody can say."""
         try:
-            self._kube.apply(sent(inputs), dry_run=True)
+            self._kube.apply(sent(_known(inputs)), dry_run=True)
         except ClusterError as error:
             if error.status != 404:
                 raise
@@ -143,6 +144,11 @@ def sent(inputs: Mapping[str, Any]) -> KubeObject:
     metadata = dict(manifest["metadata"])
     annotations = {k: v for k, v in metadata.pop("annotations", {}).items() if not k.startswith(ANNOTATION_PREFIX)}
     return {**manifest, "metadata": {**metadata, **({"annotations": annotations} if annotations else {})}}
+
+
+def _known(inputs: Inputs) -> Inputs:
+    """Without what a preview does not know yet: data composed from credentials that are still to be made."""
+    return {key: value for key, value in inputs.items() if value != UNKNOWN}
 
 
 def object_id(manifest: KubeObject) -> str:

@@ -15,6 +15,9 @@ from portable.events import Emit
 from portable.kube import Kube
 from portable.provider import Diff, Inputs, Outputs
 
+# How Pulumi writes a value that is not known before an operation: sdk/go/common/resource/plugin/rpc.go
+UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
+
 PASSWORD_LENGTH = 32
 # URL-safe without escaping, and no character that a shell or a connection string reads in its own way
 _ALPHABET = string.ascii_letters + string.digits + "-_"
