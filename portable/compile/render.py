@@ -13,8 +13,8 @@ from yaml import events
 
 from portable.compile.objects import Objects
 
-# Text that some YAML reader takes for a number although PyYAML would not quote it ("1e3", "0o17", "12e45").
-_LIKE_A_NUMBER = re.compile(r"[-+.]?[0-9][-+.0-9a-fA-FxXoO_:]*")
+# What kubectl's YAML reader takes for a number or a truth value, beyond what PyYAML knows ("1e3", "0o17", "12e45", "n").
+_MISREAD = re.compile(r"[-+.]?[0-9][-+.0-9a-fA-FxXoO_:]*|[yYnN]")
 _OTHER_TYPES = yaml.SafeDumper.yaml_implicit_resolvers
 _PLAIN, _QUOTED = (True, False), (True, True)
 # For CDumper.emit, which writes them as they are; a mapping or list that is empty is written in flow style.
@@ -65,7 +65,7 @@ def _scalar(text: str) -> events.ScalarEvent:
     style = None
     if "\n" in text:
         style = "|"
-    elif _LIKE_A_NUMBER.fullmatch(text) or any(kind.match(text) for _, kind in _OTHER_TYPES.get(text[:1], ())):
+    elif _MISREAD.fullmatch(text) or any(kind.match(text) for _, kind in _OTHER_TYPES.get(text[:1], ())):
         style = "'"
     return events.ScalarEvent(None, None, _QUOTED, text, style=style)
 

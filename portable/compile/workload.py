@@ -21,7 +21,8 @@ REQUESTS = {"cpu": "50m", "memory": "64Mi"}
 # How long kube-proxies take to forget a pod that ends; requests that arrive meanwhile are still served.
 DRAIN = 5
 GRACE = 30
-JOB_RETRIES = 2
+# Kubernetes waits 10, 20, 40, 80 s between them: long enough for a database that starts beside the job.
+JOB_RETRIES = 4
 _DEAD_NODE = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
 
 

@@ -148,7 +148,8 @@ def test_text_stays_text_in_yaml(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["1e3", "12e45678", "0o17", "1_000", "0x1F", ".5", "-1", "1:30", "2026-01-01", "no", "null", "true"]
+    "text",
+    ["1e3", "12e45678", "0o17", "1_000", "0x1F", ".5", "-1", "1:30", "2026-01-01", "no", "n", "Y", "null", "true"],
 )
 def test_what_another_reader_would_take_for_something_else_is_quoted(text: str) -> None:
     """go-yaml, which kubectl reads with, knows more numbers than PyYAML."""
