@@ -46,6 +46,8 @@ def validate(file: Path, *, environment: str | None = None, clouds: Sequence[str
     pairs = tuple(dict.fromkeys((env, cloud) for env, own in places for cloud in (names or [own])))
     problems: dict[Problem, None] = dict.fromkeys(first.warnings)
     for env, cloud in pairs:
+        if (env, cloud) == (environment, None):
+            continue  # that is what `first` was
         problems |= dict.fromkeys(_problems(file, env, cloud))
     return Report(file, tuple(problems), pairs, first.app.name, _summary(first.app, len(first.environments), names))
 

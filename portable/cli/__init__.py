@@ -1,17 +1,14 @@
 """The command line. `main` is the only function of `portable` that catches errors, and its caller the only one that exits.
 
-`--version` is answered before anything is imported: scripts and editors ask it often.
+`--version` is answered before anything is imported, not even `collections.abc`: scripts and editors ask it often.
 """
 
-from __future__ import annotations
-
 import sys
-from collections.abc import Sequence
 
 from portable import __version__
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: list[str] | None = None) -> int:
     """Runs one command line (without the program's name; None: this process's). Returns the exit code; raises nothing."""
     given = sys.argv[1:] if arguments is None else list(arguments)
     if given == ["--version"]:

@@ -1,0 +1,65 @@
+"""Every command explains itself, and the reference page says what the commands say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from portable.cli.commands import portable
+from portable.cli.reference import cli_markdown
+from portable.cli.session import Session
+
+pytestmark = pytest.mark.unit
+
+PAGE = Path(__file__).parents[3] / "docs" / "reference" / "cli.md"
+
+
+def _paths(group: click.Group, before: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
+        if isinstance(command, click.Group):
+            yield from _paths(command, (*before, name))
+        else:
+            yield (*before, name), command
+
+
+COMMANDS = dict(_paths(portable))
+
+
+def test_the_commands_are_those_of_the_work_order() -> None:
+    wanted = {
+        ("init",), ("validate",), ("render",), ("plan",), ("up",), ("status",), ("logs",), ("open",), ("outputs",),
+        ("secret", "set"), ("secret", "list"), ("destroy",), ("providers", "list"), ("providers", "show"), ("schema",),
+        ("doctor",), ("completion",),
+    }  # fmt: skip
+    assert wanted <= set(COMMANDS)
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+def test_help_has_an_example_of_itself_and_the_common_options(path: tuple[str, ...]) -> None:
+    shown = CliRunner().invoke(portable, [*path, "--help"], obj=Session())
+    assert shown.exit_code == 0
+    example = shown.output.partition("Example:")[2]
+    assert f"portable {' '.join(path)}" in example
+    for option in ("--output", "--no-color", "--verbose"):
+        assert option in shown.output
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+def test_every_option_has_a_help_text(path: tuple[str, ...]) -> None:
+    options = [param for param in COMMANDS[path].params if isinstance(param, click.Option)]
+    assert [option.name for option in options if not option.help] == []
+
+
+def test_one_line_helps_are_not_cut() -> None:
+    assert "..." not in CliRunner().invoke(portable, ["--help"], obj=Session()).output.partition("Commands:")[2]
+
+
+def test_the_reference_page_is_current() -> None:
+    assert PAGE.read_text() == cli_markdown(), "renew it: python -m portable.cli.reference > docs/reference/cli.md"
