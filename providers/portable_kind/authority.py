@@ -119,7 +119,7 @@ def _make_authority(
     )
     folders.write_private(key_file, _key_pem(key).encode())
     folders.write_private(certificate_path, made.public_bytes(serialization.Encoding.PEM))
-    # Not a secret, and other users' tools have to read it.
+    # Not a secret: it is there to be copied and trusted.
     certificate_path.chmod(0o644)
     return made, key
 

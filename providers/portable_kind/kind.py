@@ -21,8 +21,6 @@ from portable_kind.configuration import Configuration
 STEP = "cluster"
 CREATE_SECONDS = 900.0
 LOCK_SECONDS = 1200.0
-# "user-defined phases" of kind are written as " • Preparing nodes 📦  ..." and repeated with ✓ or ✗ at their end.
-_PHASE = re.compile(r"^ ?• (?P<title>[\w\s().:/@-]+?)\s*[^\w\s()]*\s*\.\.\.$")
 
 
 def binary() -> Path:
@@ -114,8 +112,10 @@ def _follow(process: subprocess.Popen[bytes], log: Path, emit: Emit) -> deque[st
 
 def phase_of(line: str) -> str | None:
     """The phase that a line of kind's output starts: " • Preparing nodes 📦  ..." -> "Preparing nodes"."""
-    found = _PHASE.match(line.rstrip())
-    return found["title"] if found else None
+    words = line.strip()
+    if not (words.startswith("• ") and words.endswith("...")):
+        return None
+    return "".join(character for character in words if character.isascii()).strip(" .")
 
 
 def _kubelet_log(cluster_name: str) -> list[str]:
