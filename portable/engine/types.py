@@ -87,6 +87,7 @@ class Credential:
 class Ready:
     """A gate: made once the workload of its inputs is `ready` or `complete` at that digest."""
 
+    interruptible = True
     secret_outputs = ()
 
     def __init__(self, wait: Wait | None) -> None:
