@@ -137,7 +137,7 @@ def _rollout_status(bench: Bench, contender: str) -> Run:
 
 
 def _and(first: Run, second: Run) -> Run:
-    return Run(first.seconds + second.seconds, max(first.mib, second.mib))
+    return Run(first.seconds + second.seconds, first.cpu + second.cpu, max(first.mib, second.mib))
 
 
 def _drift(bench: Bench) -> Run:

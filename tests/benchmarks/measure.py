@@ -14,9 +14,10 @@ from statistics import median
 
 @dataclass(frozen=True)
 class Run:
-    """One run of a command: `seconds` of wall-clock time, peak resident memory in MiB."""
+    """One run of a command: wall-clock seconds, seconds of processor time (its children's included), peak memory in MiB."""
 
     seconds: float
+    cpu: float
     mib: float
 
 
@@ -33,6 +34,10 @@ class Runs:
     @property
     def median(self) -> float:
         return median(run.seconds for run in self.runs)
+
+    @property
+    def cpu(self) -> float:
+        return min(run.cpu for run in self.runs)
 
     @property
     def mib(self) -> float:
@@ -69,7 +74,7 @@ def run(
             output.seek(0)
             words = output.read().decode(errors="replace")[-2000:]
             raise RuntimeError(f"{' '.join(map(str, command))} ended with {process.returncode}:\n{words}")
-        return Run(seconds, usage.ru_maxrss / 1024)
+        return Run(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
 
 
 def interleaved(contenders: Mapping[str, Callable[[], Run]], repetitions: int) -> dict[str, Runs]:
