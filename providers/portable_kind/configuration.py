@@ -37,7 +37,6 @@ class Configuration:
             "image": self.image,
             "extraMounts": [mount],
             "extraPortMappings": entry,
-            "labels": {"portable.dev/entry": "true"},
         }
         worker = {"role": "worker", "image": self.image, "extraMounts": [mount]}
         document: dict[str, Any] = {
