@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import io
+import itertools
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+import portable.target
+from portable.kube import Kube
+from tests.control_plane import ControlPlane, control_plane
+from tests.unit.cli.programs import HELLO
+
+__all__ = ["control_plane"]
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def kube(control_plane: ControlPlane) -> Iterator[Kube]:
+    with Kube.connect(control_plane.kubeconfig) as connected:
+        yield connected
+
+
+@pytest.fixture
+def app(tmp_path: Path, control_plane: ControlPlane, kube: Kube, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The spec of `HELLO` under a name of its own in the current folder, its cluster the test's control plane. The namespace."""
+    name = f"hello{next(_numbers)}"
+    (tmp_path / "portable.yaml").write_text(HELLO.replace("{name: hello}", f"{{name: {name}}}"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(portable.target, "connect", lambda _target: Kube.connect(control_plane.kubeconfig))
+    return name
+
+
+@pytest.fixture
+def standard_input(monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes], None]:
+    def give(content: bytes) -> None:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
+
+    return give
