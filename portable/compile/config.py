@@ -14,10 +14,10 @@ from typing import Any
 
 from portable.compile.names import by_digest, digest, metadata, slug
 from portable.compile.objects import GeneratedSecret
-from portable.compile.outputs import SecretKey, Value, lookup
+from portable.compile.outputs import SecretKey, Value, lookup, url
 from portable.compile.scope import Scope
 from portable.provider import KubeObject
-from portable.spec.model import Config, Container, File, Workload
+from portable.spec.model import Config, Container, Database, File, Workload
 from portable.spec.placeholders import parse
 
 FILES, SECRET_FILES = "files", "secret-files"
@@ -183,7 +183,7 @@ class _Bundle:
         if not self.contents:
             return None
         templates = {
-            key: "".join(map(_template, value))
+            key: "".join(_template(scope, part) for part in value)
             for key, value in sorted(self.contents.items())
             if isinstance(value, list)
         }
@@ -192,8 +192,13 @@ class _Bundle:
         return GeneratedSecret(name, manifest, generate=(), templates=templates, workload=workload.name)
 
 
-def _template(value: Value) -> str:
-    return value.replace("$", "$$") if isinstance(value, str) else f"${{{value.secret}/{value.key}}}"
+def _template(scope: Scope, value: Value) -> str:
+    """A part of a file as the engine composes it: only the password is the engine's, an address is built around it here."""
+    if isinstance(value, str):
+        return value.replace("$", "$$")
+    password = f"${{{value.secret}/password}}"
+    database = scope.app.resources.get(value.secret)
+    return url(database, password) if isinstance(database, Database) and value.key == "url" else password
 
 
 def config_map(

@@ -14,7 +14,7 @@ from portable.compile.config import SECRET_MODE, secret_manifest
 from portable.compile.identity import service_account
 from portable.compile.network import service
 from portable.compile.objects import GeneratedSecret
-from portable.compile.outputs import PORTS, database_name, username
+from portable.compile.outputs import PORTS, database_name, url, username
 from portable.compile.scope import Scope
 from portable.compile.storage import claim
 from portable.provider import KubeObject
@@ -71,12 +71,11 @@ def compile_database(scope: Scope, database: Database) -> CompiledDatabase:
 def _credentials(scope: Scope, database: Database) -> GeneratedSecret:
     """The Secret of the resource's name: its outputs, and for redis the configuration that holds the password."""
     fixed = {"host": database.name, "port": str(PORTS[database.type]), "username": username(database)}
-    address = "${username}:${password}@${host}:${port}"
+    templates = {"url": url(database, "${password}")}
     if database.type == "postgres":
         fixed["name"] = database_name(database)
-        templates = {"url": f"postgresql://{address}/${{name}}"}
     else:
-        templates = {"url": f"redis://{address}/0", "redis.conf": _REDIS_CONF}
+        templates["redis.conf"] = _REDIS_CONF
     return GeneratedSecret(
         name=database.name,
         manifest=secret_manifest(scope, database.name, database.name),

@@ -43,7 +43,7 @@ class GeneratedSecret:
     """A Secret whose values `portable` makes once: `generate` lists keys that get 32 random URL-safe characters, `fixed` the rest.
 
     `templates` are keys composed from others: "postgres://${username}:${password}@db:5432/db" (a `$` is written `$$`).
-    `${NAME/KEY}` stands for a key of another generated secret of the app; those with `generate` come first in `Objects.generated`.
+    `${NAME/KEY}` stands for a key that another secret of the app lists in `generate`.
     The engine makes the values (encrypted in state) and applies the Secret `name` with the labels of `manifest`.
     """
 

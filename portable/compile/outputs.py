@@ -36,6 +36,14 @@ def username(database: Database) -> str:
     return database_name(database) if database.type == "postgres" else "default"
 
 
+def url(database: Database, password: str) -> str:
+    """The address that clients take; `password` may be a placeholder of the engine's."""
+    address = f"{username(database)}:{password}@{database.name}:{PORTS[database.type]}"
+    return (
+        f"postgresql://{address}/{database_name(database)}" if database.type == "postgres" else f"redis://{address}/0"
+    )
+
+
 def public_outputs(resource: Resource) -> dict[str, str]:
     """The outputs of a resource that are no secret."""
     if isinstance(resource, Config):

@@ -136,6 +136,11 @@ def test_a_generated_secret_in_a_file_is_composed_by_the_engine_and_stands_in_no
     assert [each.name for each in objects.generated] == ["db", secret.name]
 
 
+def test_an_address_with_a_password_in_a_file_needs_only_the_password_of_the_engine() -> None:
+    secret = next(each for each in files_app("url=${resources.db.url}").generated if each.workload == "web")
+    assert secret.templates == {"etc-a.conf": "url=postgresql://db:${db/password}@db:5432/db"}
+
+
 def test_no_object_is_a_secret() -> None:
     objects = files_app("${resources.db.password}")
     assert "Secret" not in {item.manifest["kind"] for item in objects.items}

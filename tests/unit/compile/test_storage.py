@@ -123,8 +123,8 @@ def test_credentials_are_generated_and_addresses_composed_from_them() -> None:
     postgres, redis = compiled(workload(), resources=(DB, CACHE)).generated[::-1]
     assert (postgres.name, postgres.generate) == ("db", ("password",))
     assert postgres.fixed == {"host": "db", "name": "db", "port": "5432", "username": "db"}
-    assert postgres.templates == {"url": "postgresql://${username}:${password}@${host}:${port}/${name}"}
-    assert redis.templates["url"] == "redis://${username}:${password}@${host}:${port}/0"
+    assert postgres.templates == {"url": "postgresql://db:${password}@db:5432/db"}
+    assert redis.templates["url"] == "redis://default:${password}@cache:6379/0"
     assert "requirepass ${password}\n" in redis.templates["redis.conf"]
 
 
