@@ -73,7 +73,7 @@ def memory_check(memory: int) -> Check:
 
 
 def disk_checks(data_root: Path) -> list[Check]:
-    """None where Docker's folder is on another machine (Docker Desktop, a remote engine)."""
+    """Nothing where Docker's folder is on another machine (Docker Desktop, a remote engine)."""
     try:
         free = shutil.disk_usage(data_root).free
     except OSError:

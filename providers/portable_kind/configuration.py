@@ -37,6 +37,8 @@ class Configuration:
             "image": self.image,
             "extraMounts": [mount],
             "extraPortMappings": entry,
+            # Where the ingress controller redirects to.
+            "labels": {"portable.dev/https-port": str(self.ports.https)},
         }
         worker = {"role": "worker", "image": self.image, "extraMounts": [mount]}
         document: dict[str, Any] = {

@@ -22,6 +22,10 @@ def test_one_node_has_the_entry_ports_on_loopback_only() -> None:
     ]
 
 
+def test_the_ingress_controller_is_told_where_https_answers() -> None:
+    assert document()["nodes"][0]["labels"] == {"portable.dev/https-port": "8443"}
+
+
 def test_every_node_has_the_folder_of_volumes() -> None:
     nodes = document(nodes=3)["nodes"]
     assert [node["role"] for node in nodes] == ["control-plane", "worker", "worker"]
