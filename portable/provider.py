@@ -47,12 +47,16 @@ class IngressProfile:
 
 @dataclass(frozen=True)
 class StorageProfile:
-    """Storage classes by what a volume asks for; None: this cloud cannot. `objects` are classes that the app must bring."""
+    """Storage classes by what a volume asks for; None: this cloud cannot. `objects` are classes that the app must bring.
+
+    `shared_note` is what `plan` tells whoever uses a shared volume (its price, say).
+    """
 
     single: str | None
     shared: str | None
     expandable: bool
     objects: tuple[KubeObject, ...] = ()
+    shared_note: str = ""
 
 
 @dataclass(frozen=True)

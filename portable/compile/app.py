@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from portable.compile import connections, databases, identity, names, network, scaling, security, storage
+from portable.compile import workload as workloads
 from portable.compile.objects import (
     CompiledWorkload,
     ExpectedSecret,
@@ -19,7 +20,6 @@ from portable.compile.objects import (
 from portable.compile.outputs import public_outputs
 from portable.compile.patches import apply_patches
 from portable.compile.scope import Scope
-from portable.compile.workload import compile_workload
 from portable.errors import SpecError
 from portable.provider import KubeObject, Profile
 from portable.spec.model import App, Database, Registry, Secret, Volume
@@ -72,7 +72,7 @@ def compile_app(
 
 def _check(scope: Scope) -> None:
     for workload in scope.app.workloads.values():
-        for check in (security.check, identity.check, scaling.check, network.check):
+        for check in (security.check, identity.check, scaling.check, network.check, workloads.check):
             check(scope, workload)
     for resource in scope.app.resources.values():
         if isinstance(resource, Volume):
@@ -104,7 +104,7 @@ def _build(scope: Scope) -> tuple[list[Item], list[GeneratedSecret]]:
         generated.append(compiled.credentials)
     configs: dict[str, Item] = {}
     for workload in scope.app.workloads.values():
-        parts = compile_workload(scope, workload)
+        parts = workloads.compile_workload(scope, workload)
         items += [Item(each, workload.name) for each in _beside(scope, workload.name)]
         items.append(Item(parts.controller, workload.name))
         for config in parts.config:

@@ -37,6 +37,8 @@ def check(scope: Scope, volume: Volume) -> None:
                 f"{scope.profile.title} has no storage that several nodes can write to",
                 expected="access: single",
             )
+        elif scope.profile.storage.shared_note:
+            scope.note(f"{volume.name}: {scope.profile.storage.shared_note}")
         return
     if scope.profile.storage.single is None:
         scope.problem(("resources", volume.name), f"{scope.profile.title} has no storage for volumes")

@@ -13,7 +13,7 @@ from portable.compile.objects import GeneratedSecret
 from portable.compile.scaling import LONG_RUNNING, controller_kind, replicas, single_volumes
 from portable.compile.scope import Scope
 from portable.provider import KubeObject
-from portable.spec.model import Config, Container, Registry, Resource, Secret, Workload
+from portable.spec.model import Config, Container, Registry, Resource, Rollout, Secret, Workload
 
 # What a container asks for when the spec is silent. Enough for a small service to start on; small enough that a dozen fit
 # a laptop; never nothing, for a pod without requests is the first to be evicted and an autoscaler cannot count it.
@@ -33,6 +33,26 @@ class Compiled:
     controller: KubeObject
     config: tuple[KubeObject, ...]
     generated: tuple[GeneratedSecret, ...]
+
+
+def check(scope: Scope, workload: Workload) -> None:
+    """Keys that this kind of workload has no use for: nothing is dropped in silence."""
+    usual, given = Rollout(), workload.rollout
+    one_by_one = controller_kind(workload) != "Deployment" or single_volumes(scope, workload)
+    if one_by_one and (given.max_surge, given.max_unavailable) != (usual.max_surge, usual.max_unavailable):
+        scope.problem(
+            ("workloads", workload.name, "rollout"),
+            f"the pods of {workload.name} are replaced one by one: maxSurge and maxUnavailable mean nothing here",
+            hint="leave both out",
+        )
+    for container in workload.containers.values():
+        probed = (container.liveness, container.readiness, container.startup)
+        if "complete" in container.before.values() and any(probed):
+            scope.problem(
+                ("workloads", workload.name, "containers", container.name),
+                f"{container.name} ends before the others start, so Kubernetes does not probe it",
+                hint="leave its probes out, or let the others wait until it is started or healthy",
+            )
 
 
 def compile_workload(scope: Scope, workload: Workload) -> Compiled:
@@ -167,8 +187,6 @@ def _early(scope: Scope, workload: Workload, container: Container, bundle: Files
     """A container that others wait for: run to its end, or (a native sidecar) started, or healthy, and kept running."""
     found = _container(scope, workload, container, bundle, main=False)
     if "complete" in container.before.values():
-        for probe in ("livenessProbe", "readinessProbe", "startupProbe"):
-            found.pop(probe, None)
         return found
     found["restartPolicy"] = "Always"
     if "healthy" in container.before.values() and "startupProbe" not in found:

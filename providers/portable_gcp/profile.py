@@ -10,8 +10,12 @@ PROFILE = Profile(
     aliases=("gke",),
     title="Google Kubernetes Engine",
     replicas=2,
-    # standard-rwx is Filestore, whose smallest share is 1 TiB whatever the claim asks for.
-    storage=StorageProfile(single="standard-rwo", shared="standard-rwx", expandable=True),
+    storage=StorageProfile(
+        single="standard-rwo",
+        shared="standard-rwx",
+        expandable=True,
+        shared_note="a shared volume is a Filestore share, made and billed with at least 1 TiB whatever its size says",
+    ),
     ingress=IngressProfile(
         # This controller reads the annotation only, and leaves an Ingress with ingressClassName alone.
         class_name="",

@@ -98,6 +98,13 @@ def test_storage_classes_that_the_app_brings_are_kept_and_come_first() -> None:
     assert "StorageClass" not in {item.manifest["kind"] for item in compiled(workload(), profile=profile).items}
 
 
+def test_what_sharing_costs_is_told_to_who_shares() -> None:
+    profile = replace(PROFILE, storage=replace(PROFILE.storage, shared_note="it is dear"))
+    shared, single = (Volume("data", "1Gi", access) for access in ("shared", "single"))
+    assert "data: it is dear" in compiled(holding("a", "service"), profile=profile, resources=(shared,)).notes
+    assert "data: it is dear" not in compiled(holding("a"), profile=profile, resources=(single,)).notes
+
+
 # Databases
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from portable.compile import compile_app
+from portable.errors import SpecError
 from portable.spec.model import (
     Availability,
     ComputeResources,
@@ -266,3 +267,12 @@ def test_the_digest_follows_the_template_its_config_and_its_secrets() -> None:
 def test_scaling_does_not_change_the_template() -> None:
     few, many = (compiled(workload(scale=Scale(n, n))).workloads["web"].digest for n in (2, 5))
     assert few == many
+
+
+def test_what_a_kind_cannot_honour_is_refused() -> None:
+    probed = Container("seed", "s:1", before={"web": "complete"}, readiness=Probe(tcp=1))
+    containers = {"seed": probed, "web": Container("web", "web:1")}
+    with pytest.raises(SpecError) as caught:
+        compiled(workload("kept", "stateful", rollout=Rollout(max_surge=1)), workload(containers=containers))
+    places = {problem.path for problem in caught.value.problems}
+    assert places == {"workloads.kept.rollout", "workloads.web.containers.seed"}
