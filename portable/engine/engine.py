@@ -16,7 +16,7 @@ from portable.engine import run as engine_run
 from portable.engine.changes import Change, FieldChange
 from portable.engine.clouds import Resumable
 from portable.engine.kubernetes import KubernetesObject
-from portable.engine.lock import held
+from portable.engine.lock import held, write_mark
 from portable.engine.state import Deployment, StackState, mended, name_of, own_resources, stack_state, type_of, without
 from portable.engine.types import Credential, Ready, Served, Wait
 from portable.engine.workspace import PROJECT, KubernetesProvider, choose_plugin, open_workspace
@@ -217,6 +217,7 @@ class Engine:
         return engine_run.run(
             engine, command, stack, "app",
             program=program, types=types, served=served, arguments=arguments, emit=self._emit,
+            spawned=self._marker(command, stack),
         )  # fmt: skip
 
     def _run_cluster(
@@ -239,6 +240,7 @@ class Engine:
             served=("portable",),
             arguments=arguments,
             emit=self._emit,
+            spawned=self._marker(command, stack),
         )  # fmt: skip
 
     def _engine(self, plugin: Path | None, parallel: int) -> engine_run.Engine:
@@ -265,18 +267,21 @@ class Engine:
     def _operation(self, stack: str, named: Sequence[str]) -> Iterator[bool]:
         """Holds the stack, makes it if needed, mends what a broken-off operation left (True: there was something), and marks
         the stack as being worked on until the block ends without an error."""
-        with held(self._workspace, stack):
+        mark = self._mark(stack)
+        with held(self._workspace, stack, mark):
             deployment = self._deployment(stack)
             if deployment is None:
                 self._create(stack)
             mend = mended(deployment, named) if deployment is not None else None
             if mend is not None:
                 self._import(stack, mend)
-            mark = self._mark(stack)
-            mend_needed = mend is not None
             mark.touch()
-            yield mend_needed
+            yield mend is not None
             mark.unlink(missing_ok=True)
+
+    def _marker(self, command: engine_run.Command, stack: str) -> Callable[[int], None]:
+        mark = self._mark(stack)
+        return lambda pid: None if command == "preview" else write_mark(mark, pid)
 
     def _mark(self, stack: str) -> Path:
         return self._workspace.folder / f".{stack}.running"
@@ -318,11 +323,12 @@ class Engine:
         self._cli("stack", "import", f"--stack={stack}", input=document)
 
     def _forget(self, stack: str, gone: Callable[[dict[str, Any]], bool]) -> None:
-        with held(self._workspace, stack):
+        mark = self._mark(stack)
+        with held(self._workspace, stack, mark):
             deployment = self._deployment(stack)
             if deployment is not None and deployment.get("resources"):
                 self._import(stack, without(deployment, gone))
-            self._mark(stack).unlink(missing_ok=True)
+            mark.unlink(missing_ok=True)
             self._applied.pop(stack, None)
 
     def _cli(self, *arguments: str, input: str | None = None, missing: str = "") -> Any:

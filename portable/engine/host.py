@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn, TypeVar
 
 import grpc
@@ -17,11 +17,12 @@ from pulumi.runtime.proto import plugin_pb2, status_pb2
 from pulumi.runtime.proto import provider_pb2 as wire
 from pulumi.runtime.proto.provider_pb2_grpc import ResourceProviderServicer
 
+from portable.engine.changes import field_changes
 from portable.engine.clouds import Unfinished
 from portable.engine.types import UNKNOWN, FieldDiff, Served, secret_outputs
 from portable.errors import PortableError
 from portable.events import Emit
-from portable.provider import Outputs
+from portable.provider import Diff, Inputs, Outputs
 
 # https://github.com/pulumi/pulumi/blob/master/sdk/go/common/resource/sig/sig.go
 _SIGNATURE = "4dabf18193072939515e22adb298388d"
@@ -88,10 +89,9 @@ class Host(ResourceProviderServicer):
 
     def Diff(self, request: Any, context: Any) -> Any:
         def diff(served: Served) -> Any:
-            new = plain(request.news)
-            found = served.diff(request.id, plain(request.olds), plain(request.old_inputs), new)
-            if isinstance(found, FieldDiff):
-                self.diffs[request.urn] = found
+            old, new = plain(request.old_inputs), plain(request.news)
+            found = served.diff(request.id, plain(request.olds), old, new)
+            self.diffs[request.urn] = _with_fields(found, old, new, secret_outputs(served, new))
             changed = wire.DiffResponse.DIFF_SOME if found.changes or found.replaces else wire.DiffResponse.DIFF_NONE
             return wire.DiffResponse(
                 changes=changed,
@@ -189,6 +189,14 @@ class Host(ResourceProviderServicer):
         if errors:
             raise errors[0]
         return answer[0]
+
+
+def _with_fields(diff: Diff, old: Inputs, new: Inputs, hidden: Sequence[str]) -> FieldDiff:
+    """The diff of a type that names only properties, with the fields of its inputs that differ."""
+    if isinstance(diff, FieldDiff):
+        return diff
+    fields = field_changes(old, new, secret_keys=hidden)
+    return FieldDiff(diff.changes, diff.replaces, diff.delete_before_replace, fields)
 
 
 def plain(struct: struct_pb2.Struct) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import time
 from collections.abc import Iterator
@@ -20,8 +21,9 @@ ORPHAN_SECONDS = 30.0
 
 
 @contextmanager
-def held(workspace: Workspace, stack: str) -> Iterator[None]:
-    """Holds the stack on this machine (the system frees it with the process), then clears what a dead engine left locked.
+def held(workspace: Workspace, stack: str, mark: Path) -> Iterator[None]:
+    """Holds the stack on this machine (the system frees it with the process), then ends an orphaned engine (see
+    `end_orphan`) and clears what a dead one left locked.
 
     Raises StateLocked when another process works on it, here or, by Pulumi's own lock files, on another machine.
     """
@@ -33,6 +35,7 @@ def held(workspace: Workspace, stack: str) -> Iterator[None]:
             f"another portable process on this machine works on {stack}", fix="wait until it has ended, then try again"
         ) from None
     try:
+        end_orphan(mark)
         folder = workspace.lock_folder(stack)
         if folder is not None:
             clear_stale(folder)
@@ -62,6 +65,38 @@ def clear_stale(folder: Path, *, patience: float = ORPHAN_SECONDS) -> None:
             time.sleep(0.2)
 
 
+def end_orphan(mark: Path, *, patience: float = ORPHAN_SECONDS) -> None:
+    """Waits for the engine that `mark` names, whose `portable` is gone; ends it if it does not end by itself.
+
+    Only for a caller that holds the stack: then nobody waits for that engine any more. It is told from another program with
+    a reused id by its start time; where the system does not say (no /proc), Pulumi's lock file has to do.
+    """
+    try:
+        pid, start = mark.read_text().split()
+    except (OSError, ValueError):
+        return
+    deadline = time.monotonic() + patience
+    while started_at(int(pid)) == start:
+        if time.monotonic() >= deadline:
+            os.kill(int(pid), signal.SIGKILL)
+            deadline += patience
+        time.sleep(0.1)
+
+
+def write_mark(mark: Path, pid: int) -> None:
+    """Says which engine works on the stack, for `end_orphan`."""
+    mark.write_text(f"{pid} {started_at(pid)}")
+
+
+def started_at(pid: int) -> str:
+    """When the process began, in the kernel's ticks; empty where there is no such process (or only its remains)."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return ""
+    return "" if fields[0] == "Z" else fields[19]
+
+
 def _owner(path: Path) -> tuple[int, str, str] | None:
     """(process, host, user) of a lock file; None when it is gone. A file cut short by a crash counts as a dead process'."""
     try:
@@ -83,12 +118,8 @@ def _runs(pid: int) -> bool:
         return False
     except PermissionError:
         return True
-    name = Path(f"/proc/{pid}/comm")
     try:
-        return name.read_text().strip() == "pulumi" and _state(pid) != "Z"
+        name = Path(f"/proc/{pid}/comm").read_text().strip()
     except OSError:
-        return True
-
-
-def _state(pid: int) -> str:
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        return not Path("/proc/self").exists()
+    return name == "pulumi" and started_at(pid) != ""

@@ -81,10 +81,11 @@ def run(
     types: Mapping[str, Served],
     served: Sequence[str],
     arguments: Sequence[str] = (),
+    spawned: Callable[[int], None],
     emit: Emit,
 ) -> Outcome:
     """Runs the engine and waits. `program` makes the program (called late, while the CLI starts: importing Pulumi takes its
-    time); `types` are served for the packages `served`.
+    time); `types` are served for the packages `served`; `spawned` is told the CLI's process id.
 
     Raises what a type of ours raised, EngineError, StateLocked or Interrupted.
     """
@@ -93,6 +94,7 @@ def run(
         process = _spawn(engine, command, stack, port, served, arguments, output)
         host = None
         try:
+            spawned(process.pid)
             host = start(program())
             code = process.wait()
         except BaseException as error:
