@@ -11,15 +11,15 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from importlib.resources import files
 from typing import Any
 
 from portable.errors import PortableError, Problem, ProviderError
-from portable.events import Emit, Step
+from portable.events import Emit, Notice, Step
 from portable.kube import Kube
 from portable.provider import Diff, Inputs, KubeObject, Outputs
-from portable_kind import docker, lifecycle
+from portable_kind import docker, images, lifecycle
 
 STEP = "add-ons"
 LABEL = "portable.dev/addons"
@@ -74,7 +74,22 @@ class AddonsResource:
         began = time.monotonic()
         emit(Step(STEP, "started", title="Installing the load balancer, ingress and metrics", usual=15))
         objects = manifests(self_built=nodes[0].self_built)
+        lacking = _images_that_lack(nodes, objects)
         with lifecycle.ask(name) as kube:
+            if lacking and any(_labelled(kube)):
+                emit(
+                    Notice(
+                        f"the add-ons of {name} stay as they are: its nodes are of an older image, without {lacking[0]}"
+                    )
+                )
+                emit(Step(STEP, "skipped", seconds=time.monotonic() - began))
+                return name, dict(inputs)
+            if lacking:
+                raise ProviderError(
+                    "the node image lacks images of the add-ons",
+                    detail=", ".join(lacking),
+                    fix="`portable doctor --fix --cloud kind` builds the present one; then destroy the cluster and make it again",
+                )
             for manifest in objects:
                 kube.apply(manifest)
             _prune(kube, objects)
@@ -101,6 +116,24 @@ class AddonsResource:
 
     def delete(self, object_id: str, outputs: Outputs, emit: Emit) -> None:
         """Nothing to do: they go with their cluster, and volumes and routes need them until then."""
+
+
+def _images_that_lack(nodes: Sequence[docker.Node], objects: Sequence[KubeObject]) -> list[str]:
+    """Images that must come with the node image (they are in no registry) and that a node does not have."""
+    wanted = sorted(set(preloaded(objects)))
+    if not wanted:
+        return []
+    present = [images.targets_from(docker.execute(node.name, *images.CTR, "list")) for node in nodes]
+    return [image for image in wanted if any(image not in names for names in present)]
+
+
+def preloaded(objects: Iterable[KubeObject]) -> Iterator[str]:
+    """Images that pods use but never pull."""
+    for manifest in objects:
+        template = manifest.get("spec", {}).get("template", {})
+        for container in template.get("spec", {}).get("containers", ()):
+            if container.get("imagePullPolicy") == "Never":
+                yield images.canonical(container["image"])
 
 
 def _labelled(kube: Kube) -> Iterable[KubeObject]:
@@ -151,8 +184,8 @@ def _wait(kube: Kube, objects: Sequence[KubeObject], emit: Emit) -> None:
             raise ProviderError(
                 "the cluster's add-ons did not start: " + ", ".join(waiting),
                 detail=f"waited {READY_SECONDS:.0f} s",
-                fix="where no registry answers the nodes cannot pull images: `portable doctor --fix --cloud kind` builds a "
-                "node image that holds them; then destroy the cluster and make it again",
+                fix="`kubectl describe pods -A` says why; where no registry answers, `portable doctor --fix --cloud kind` builds "
+                "a node image that holds what it needs: then destroy the cluster and make it again",
             )
         words = "waiting for " + ", ".join(waiting)
         if words != said:

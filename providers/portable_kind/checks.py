@@ -128,7 +128,7 @@ def _kind(fix: bool, emit: Emit) -> Check:
     def check() -> Check:
         found = find(KIND)
         if found is None:
-            return Check("kind", "missing", "the tool `kind` is not installed", fix=FIX, fixable=True)
+            return Check("kind", "missing", f"no `kind` {KIND.oldest} or newer is installed", fix=FIX, fixable=True)
         return Check("kind", "ok", str(found))
 
     return _mend(check, lambda: obtain(KIND, emit), fix)

@@ -81,6 +81,13 @@ def test_add_ons_are_whole_and_labelled(self_built: bool) -> None:
     assert ingress["metadata"]["name"] == Kind().profile(Cluster(name="none-such")).ingress.class_name
 
 
+def test_the_self_built_set_pulls_nothing_and_the_official_one_everything() -> None:
+    ours = addons.manifests(self_built=True)
+    controllers = [manifest for manifest in ours if manifest["kind"] in ("Deployment", "DaemonSet")]
+    assert len(list(addons.preloaded(ours))) == len(controllers) > 0
+    assert not list(addons.preloaded(addons.manifests(self_built=False)))
+
+
 def deployment(**status: int) -> dict[str, Any]:
     return {"kind": "Deployment", "metadata": {"generation": 2}, "spec": {"replicas": 1}, "status": status}
 
