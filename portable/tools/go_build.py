@@ -26,7 +26,7 @@ def folder(recipe: GoBuild) -> Path:
 def digest(recipe: GoBuild) -> str:
     hashed = hashlib.sha256(repr((sorted(recipe.packages.items()), recipe.ldflags, recipe.tags, host())).encode())
     for file in sorted(recipe.module.iterdir(), key=lambda entry: entry.name):
-        if file.name in ("go.mod", "go.sum") or file.name.endswith(".go"):
+        if file.name in ("go.mod", "go.sum") or (file.name.endswith(".go") and not file.name.endswith("_test.go")):
             hashed.update(f"\0{file.name}\0".encode() + file.read_bytes())
     return hashed.hexdigest()
 

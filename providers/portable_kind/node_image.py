@@ -62,7 +62,7 @@ STORAGE = GoBuild(
     usual=180,
 )
 INGRESS = GoBuild(name="ingress", module=_NODE / "ingress", packages={"portable-ingress": "."}, usual=180)
-BUILDS = (KUBERNETES, CONTAINERD, STORAGE)
+BUILDS = (KUBERNETES, CONTAINERD, STORAGE, INGRESS)
 
 # The names that the one Kubernetes binary is called by, on the node and in pods.
 ON_NODE = ("kubelet", "kubeadm", "kubectl")
@@ -276,11 +276,13 @@ def _preload(docker: Docker, container: str, names: Sequence[str]) -> None:
     save = subprocess.Popen([docker.client, "save", *names], stdout=subprocess.PIPE)
     docker.run(
         *("exec", "--interactive", container, "ctr", "--namespace=k8s.io", "images", "import", "--local"),
-        *("--snapshotter=overlayfs", "-"),
+        *("--snapshotter=overlayfs", "--discard-unpacked-layers", "-"),
         stdin=save.stdout,
     )
     if save.wait() != 0:
         raise ToolError("`docker save` failed while the node image was built", fix="look at the Docker engine's log")
+    # Unpacked layers need not be kept packed too (as kind's containerd does for what it pulls).
+    docker.run("exec", container, "ctr", "--namespace=k8s.io", "content", "prune", "references")
     # Ends containerd in good order, so that its databases are whole.
     docker.run("exec", container, "sh", "-c", "kill $(pidof containerd); while pidof containerd; do sleep 0.1; done")
 

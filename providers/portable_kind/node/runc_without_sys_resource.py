@@ -53,4 +53,5 @@ def main():
     os.execv(shutil.which("runc", path=search) or "/usr/sbin/runc", ["runc", *arguments])
 
 
-main()
+if __name__ == "__main__":
+    main()
