@@ -87,35 +87,7 @@ def _credentials(scope: Scope, database: Database) -> GeneratedSecret:
 
 
 def _stateful_set(scope: Scope, database: Database, claim_name: str) -> KubeObject:
-    container, volumes = _postgres(database) if database.type == "postgres" else _redis(database)
-    container |= {
-        "image": image(scope, database) or "",
-        "imagePullPolicy": "IfNotPresent",
-        "name": database.type,
-        "ports": [{"containerPort": PORTS[database.type], "protocol": "TCP"}],
-        "resources": {"requests": dict(_REQUESTS[database.type])},
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "capabilities": {"drop": ["ALL"]},
-            "readOnlyRootFilesystem": True,
-        },
-    }
-    pod = {
-        "automountServiceAccountToken": False,
-        "containers": [dict(sorted(container.items()))],
-        "enableServiceLinks": False,
-        "securityContext": {
-            "fsGroup": _USER,
-            "fsGroupChangePolicy": "OnRootMismatch",
-            "runAsGroup": _USER,
-            "runAsNonRoot": True,
-            "runAsUser": _USER,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
-        "serviceAccountName": database.name,
-        "terminationGracePeriodSeconds": _GRACE,
-        "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": claim_name}}, *volumes],
-    }
+    pod = _pod(scope, database, claim_name)
     return {
         "apiVersion": "apps/v1",
         "kind": "StatefulSet",
@@ -131,6 +103,38 @@ def _stateful_set(scope: Scope, database: Database, claim_name: str) -> KubeObje
             "template": {"metadata": {"labels": names.labels(scope.app, database.name)}, "spec": pod},
             "updateStrategy": {"type": "RollingUpdate"},
         },
+    }
+
+
+def _pod(scope: Scope, database: Database, claim_name: str) -> dict[str, Any]:
+    container, volumes = _postgres(database) if database.type == "postgres" else _redis(database)
+    container |= {
+        "image": image(scope, database) or "",
+        "imagePullPolicy": "IfNotPresent",
+        "name": database.type,
+        "ports": [{"containerPort": PORTS[database.type], "protocol": "TCP"}],
+        "resources": {"requests": dict(_REQUESTS[database.type])},
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+            "readOnlyRootFilesystem": True,
+        },
+    }
+    return {
+        "automountServiceAccountToken": False,
+        "containers": [dict(sorted(container.items()))],
+        "enableServiceLinks": False,
+        "securityContext": {
+            "fsGroup": _USER,
+            "fsGroupChangePolicy": "OnRootMismatch",
+            "runAsGroup": _USER,
+            "runAsNonRoot": True,
+            "runAsUser": _USER,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "serviceAccountName": database.name,
+        "terminationGracePeriodSeconds": _GRACE,
+        "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": claim_name}}, *volumes],
     }
 
 
