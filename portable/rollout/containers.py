@@ -13,7 +13,7 @@ from portable.errors import Cause
 from portable.provider import KubeObject
 from portable.rollout import hints, images
 from portable.rollout.finding import NEVER, Finding, LogSource
-from portable.rollout.progress import shorten
+from portable.rollout.progress import probe_words, shorten
 from portable.rollout.view import View, containers
 
 _CANNOT_START = {"CreateContainerError", "RunContainerError", "StartError", "ContainerCannotRun", "PostStartHookError"}
@@ -143,7 +143,8 @@ def _crash(view: View, pod: KubeObject, spec: Mapping[str, Any], status: Mapping
     if ended is None:
         return None
     code, restarts = int(ended.get("exitCode", 0)), status.get("restartCount", 0)
-    looping = state.get("waiting", {}).get("reason") == "CrashLoopBackOff" or restarts >= 2
+    ends = restarts + ("running" not in state)
+    looping = ends >= 2
     if ended.get("reason") in _CANNOT_START:
         found = _cannot_start(view, pod, spec["name"], ended.get("message", ""))
         return Finding(found.cause, found.patience if looping else NEVER)
@@ -159,9 +160,7 @@ def _crash(view: View, pod: KubeObject, spec: Mapping[str, Any], status: Mapping
         hint = f"raise workloads.{view.workload.name}.containers.{name}.resources.limits.memory"
         cause = _cause(view, pod, name, "OutOfMemory", summary, exit_code=code, hint=hint)
     else:
-        summary = (
-            f"container {name} ends right after it starts, {words}, {restarts + ('terminated' in state)} times so far"
-        )
+        summary = f"container {name} ends right after it starts, {words}" + (f" ({ends} times)" if looping else "")
         hint = hints.for_exit(code, view.workload.name, name)
         cause = _cause(view, pod, name, "CrashLoop", summary, exit_code=code, hint=hint)
     return Finding(cause, 0.0 if looping and not of_job else NEVER, log)
@@ -176,11 +175,11 @@ def _probe(
     patience: float | None,
 ) -> Finding:
     """Not fatal at once: apps need time to start. See `_probe_patience` for how much they get."""
-    answer = unhealthy[-1]["message"] if unhealthy else ""
+    answer = probe_words(unhealthy[-1]["message"]) if unhealthy else ""
     match = re.search(r"failed (liveness|startup) probe", killed["message"]) if killed else None
     which = match[1] if match else answer.split(" probe ", 1)[0].lower() or "readiness"
     said = shorten(answer.split(": ", 1)[-1]) or "no answer"
-    did = f", and the container was restarted {'for it' if killed else ''}".rstrip() if killed else ""
+    did = ", and the container was restarted for it" if killed else ""
     summary = f"the {which} probe of container {spec['name']} fails: {said}{did}"
     place = f"workloads.{view.workload.name}.containers.{spec['name']}.{which}Probe"
     cause = _cause(
@@ -198,16 +197,18 @@ def _probe_hint(said: str, place: str) -> str:
         if code in (401, 403, 404, 405):
             return f"the app answers {code}: check the path in {place}"
         return f"the app answers {code}: its log says why"
+    if "executable file not found" in said or "no such file" in said:
+        return f"the image has no such command: check {place}.exec.command"
     if "deadline exceeded" in said or "timeout" in said.lower():
         return f"no answer in time: raise {place}.timeoutSeconds, or look for what blocks the app"
     return f"check {place}; if the app starts slowly, add a startupProbe"
 
 
 def _probe_patience(spec: Mapping[str, Any], said: str) -> float:
-    """A wrong path (4xx) will not heal: 15 s. An app that answers "not yet" gets 30 s, one that does not answer 60 s, each
+    """A wrong path (4xx) will not heal: 15 s. An app that answers "not yet" gets 30 s, one that does not answer 45 s, each
     beyond the delay that its probes ask for; a startup probe's own budget is its author's word and comes on top."""
     code = re.search(r"statuscode: (\d+)", said)
-    base = 60.0 if code is None else 15.0 if code[1].startswith("4") else 30.0
+    base = 45.0 if code is None else 15.0 if code[1].startswith("4") else 30.0
     readiness, startup = spec.get("readinessProbe") or {}, spec.get("startupProbe") or {}
     budget = startup.get("failureThreshold", 3) * startup.get("periodSeconds", 10) if startup else 0
     return base + readiness.get("initialDelaySeconds", 0) + startup.get("initialDelaySeconds", 0) + budget

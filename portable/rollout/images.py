@@ -31,7 +31,7 @@ def pull_failure(image: str, reason: str, message: str, container: str) -> tuple
     """(summary, hint, patience in seconds) for a waiting container whose image cannot be had.
 
     An answer "not found" does not change by waiting. A refusal gets a second try (a pull secret may be on its way), a
-    registry that does not answer some (the kubelet tries again after 10 s, then 20 s).
+    registry that is not there too (the kubelet tries again after 10 s), one that does not answer some more.
     """
     place = f"{container}.image"
     if reason == "InvalidImageName":
@@ -39,6 +39,7 @@ def pull_failure(image: str, reason: str, message: str, container: str) -> tuple
     if reason == "ErrImageNeverPull":
         return f'image "{image}" is not on the node and may not be pulled', "load the image onto the nodes", 0.0
     answer = next((name for name, words in _ANSWERS if re.search(words, message, re.IGNORECASE)), "unreachable")
+    nobody_there = re.search(r"no such host|connection refused|no route to host", message)
     # "pull access denied, repository does not exist or may require authorization" can mean either.
     if answer == "denied" and "does not exist" in message:
         return (
@@ -70,6 +71,6 @@ def pull_failure(image: str, reason: str, message: str, container: str) -> tuple
         "unreachable": (
             f'the registry of image "{image}" cannot be reached from the nodes',
             f"check the registry's name in {place} and the nodes' way to it; an image built here must be built before `up`",
-            20.0,
+            12.0 if nobody_there else 30.0,
         ),
     }[answer]

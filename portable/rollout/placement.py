@@ -118,8 +118,8 @@ def _unschedulable(view: View, pod: KubeObject, autoscaling: bool) -> tuple[Foun
 
 
 def _node_reasons(message: str) -> str:
-    """ "0/3 nodes are available: 3 Insufficient cpu. preemption: ..." without what preemption says."""
-    return message.split(" preemption:")[0].rstrip(". ")
+    """The scheduler's message up to what it says of claims and preemption."""
+    return re.split(r"\.? (?:no new claims|preemption:)", message)[0].rstrip(". ")
 
 
 def _room_hint(view: View, message: str) -> str:

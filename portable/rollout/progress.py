@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,9 +80,12 @@ def _stage(view: View, pod: KubeObject) -> tuple[int, str] | None:
         waiting = status.get("state", {}).get("waiting")
         if waiting is not None:
             return 1, _waiting(view, pod, status["name"], waiting.get("reason", ""))
+        ended = status.get("state", {}).get("terminated")
+        if ended is not None and not (ended.get("exitCode") == 0 and status.get("restartCount", 0) == 0):
+            return 2, f"container {status['name']} ended with exit code {ended.get('exitCode')}"
         if "running" in status.get("state", {}) and not status.get("ready", False):
             failed = view.events_of(pod, "Unhealthy")
-            return 3, f"running, not ready yet{': ' + shorten(failed[-1]['message']) if failed else ''}"
+            return 3, "running, not ready yet" + (f": {probe_words(failed[-1]['message'])}" if failed else "")
     return None if pod.get("status", {}).get("containerStatuses") else (1, "starting")
 
 
@@ -93,6 +97,14 @@ def _waiting(view: View, pod: KubeObject, container: str, reason: str) -> str:
         return shorten(pulls[-1]["message"].replace('Pulling image "', "pulling image ").rstrip('"'))
     trouble = view.events_of(pod, "FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox")
     return shorten(trouble[-1]["message"]) if trouble else "starting containers"
+
+
+def probe_words(message: str) -> str:
+    """ "Readiness probe failed: dial tcp ...": an Unhealthy event's words on one line, without what changes from try to try."""
+    text = message.removeprefix("(combined from similar events): ")
+    command = re.search(r'exec: ".*$', " ".join(text.split()))
+    which = re.match(r"(\w+ probe) errored", text)
+    return shorten(f"{which[1]} failed: {command[0]}" if which and command else text)
 
 
 def shorten(text: str, limit: int = 160) -> str:

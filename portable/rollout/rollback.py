@@ -57,6 +57,7 @@ def roll_back(objects: Objects, failed: Iterable[str], previous: Revision | None
     items = tuple(_only_known(item, names) for item in (*_namespaces(kept), *config, *_others(kept), *back))
     workloads = {name: found for name, found in objects.workloads.items() if name not in affected}
     workloads |= {name: previous.workloads[name] for name in restored}
+    workloads = {name: _only_after(found, workloads) for name, found in workloads.items()}
     mixed = replace(objects, items=items, workloads=workloads)
     return Rollback(previous.number, mixed, restored, left, _message(previous.number, restored, left))
 
@@ -103,6 +104,10 @@ def _others(items: Iterable[Item]) -> list[Item]:
 def _only_known(item: Item, names: set[str]) -> Item:
     """An edge to an object that is no longer part of it would never be met."""
     return replace(item, depends_on=tuple(name for name in item.depends_on if name in names))
+
+
+def _only_after(workload: CompiledWorkload, known: Mapping[str, CompiledWorkload]) -> CompiledWorkload:
+    return replace(workload, after={name: state for name, state in workload.after.items() if name in known})
 
 
 def _message(revision: int, restored: tuple[str, ...], left: tuple[str, ...]) -> str:

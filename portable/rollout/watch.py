@@ -38,6 +38,7 @@ _APIS = {
 _COALESCE = 0.05
 _TICK = 0.5
 _GATHER = 1.0
+_FIRST_LOOK = 10.0
 
 
 class Watcher:
@@ -67,6 +68,7 @@ class Watcher:
         self._judgements: dict[str, Judgement] = {}
         self._asked: list[tuple[str, KubeObject | None, float]] = []
         self._rounds_begun = self._rounds_done = 0
+        self._synced_once = False
         self._kinds = _kinds(self._workloads.values())
 
     # -- life ------------------------------------------------------------------------------------------------------
@@ -79,10 +81,13 @@ class Watcher:
         self.close()
 
     def start(self) -> None:
+        """Returns once the state before this run is known (what is ready now was so before), or the server does not answer."""
         for kind in self._kinds:
             feed = (self._kube, _APIS.get(kind, "v1"), kind, self._namespace, self, self._stopped)
             threading.Thread(target=follow, args=feed, name=f"watch-{kind}", daemon=True).start()
         threading.Thread(target=self._run, name="rollout-judge", daemon=True).start()
+        with self._changed:
+            self._changed.wait_for(lambda: self._synced_once or self._broken is not None, timeout=_FIRST_LOOK)
 
     def close(self) -> None:
         """Ends the watch. Does not wait for the feeds: each ends with its current request."""
@@ -209,6 +214,7 @@ class Watcher:
                 self._remedies.apply(view, now)
         with self._changed:
             self._rounds_done = self._rounds_begun
+            self._synced_once = self._synced_once or synced
             self._changed.notify_all()
 
     def _tell(self, name: str, judged: Judgement) -> None:
