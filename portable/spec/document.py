@@ -22,7 +22,7 @@ Scalar: TypeAlias = str | int | float | bool | None
 
 # libyaml counts these as line breaks, so the lines that are shown must be cut the same way.
 _LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
-_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_UNPRINTABLE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _LONGEST_LINE = 200
 
 
@@ -123,9 +123,28 @@ class Document:
         words = path[len(self.hidden) :] if path[: len(self.hidden)] == self.hidden else path
         return self.problem_at(mark, message, path=spell(words), expected=expected, hint=hint, severity=severity)
 
-    def problem_at(self, mark: Mark, message: str, **rest: Any) -> Problem:
-        line = source_line(self.sources.get(mark.file, ""), mark.line)
-        return Problem(message, file=mark.file, line=mark.line, column=mark.column, source_line=line, **rest)
+    def problem_at(
+        self,
+        mark: Mark,
+        message: str,
+        *,
+        path: str = "",
+        expected: str = "",
+        hint: str = "",
+        severity: Literal["error", "warning"] = "error",
+    ) -> Problem:
+        """A Problem at `mark`. Names from the spec may hold anything; no escape sequence of theirs reaches a terminal."""
+        return Problem(
+            _printable(message),
+            file=mark.file,
+            line=mark.line,
+            column=mark.column,
+            path=_printable(path),
+            source_line=source_line(self.sources.get(mark.file, ""), mark.line),
+            expected=_printable(expected),
+            hint=_printable(hint),
+            severity=severity,
+        )
 
     def order(self, problem: Problem) -> tuple[bool, str, int, int]:
         """A sort key: this document's own file first, then by place."""
@@ -185,6 +204,10 @@ def spell(path: Sequence[str | int]) -> str:
     return ".".join(str(step) for step in path)
 
 
+def _printable(text: str) -> str:
+    return _UNPRINTABLE.sub("\ufffd", text)
+
+
 @lru_cache(maxsize=8)
 def _lines(text: str) -> list[str]:
     return _LINE_BREAK.split(text)
@@ -194,7 +217,7 @@ def source_line(text: str, number: int) -> str:
     """Line `number` (from 1) of `text`, made printable and cut to a length that fits a terminal."""
     lines = _lines(text)
     line = lines[number - 1][: _LONGEST_LINE + 1] if 0 < number <= len(lines) else ""
-    line = _UNPRINTABLE.sub("\ufffd", line)
+    line = _printable(line)
     return line if len(line) <= _LONGEST_LINE else line[: _LONGEST_LINE - 1] + "…"
 
 
@@ -207,7 +230,7 @@ def shown(value: object) -> str:
     if value is None:
         return "nothing"
     text = json.dumps(value, ensure_ascii=False) if isinstance(value, str | int | float | bool) else repr(value)
-    text = _UNPRINTABLE.sub("\ufffd", text)
+    text = _printable(text)
     return text if len(text) <= 60 else f'{text[:56]}…"'
 
 

@@ -146,13 +146,13 @@ class _Builder:
         start = event.start_mark
         return Mark(self.file, start.line + 1, start.column + 1)
 
-    def _problem(self, event: Any, message: str, **rest: str) -> Problem:
+    def _problem(self, event: Any, message: str, **rest: Any) -> Problem:
         return self.document.problem_at(self._mark(event), message, **rest)
 
-    def _stop(self, event: Any, message: str, **rest: str) -> None:
+    def _stop(self, event: Any, message: str, **rest: Any) -> None:
         raise _Stop(self._problem(event, message, **rest))
 
-    def _report(self, event: Any, message: str, **rest: str) -> None:
+    def _report(self, event: Any, message: str, **rest: Any) -> None:
         self.problems.append(self._problem(event, message, **rest))
         if len(self.problems) >= 100:
             self._stop(event, "too many problems; the rest of the file was not read")

@@ -15,13 +15,14 @@ from portable.spec.cron import cron_fault
 from portable.spec.document import Document, Path, shown
 from portable.spec.facts import Facts
 from portable.spec.images import image_fault, is_pinned
-from portable.spec.model import App, Container, Database, Probe, Volume, Workload
+from portable.spec.model import App, Config, Container, Database, Probe, Volume, Workload
 from portable.spec.quantities import parse_quantity
 from portable.spec.references import check_references
 
 # Kubernetes puts a hash or a number after these names, in a label or a name of 63 characters.
 LONGEST_NAME = {"stateful": 52, "job": 52, "cron": 52}
 _LONGEST_LABEL = 63
+MAX_CONFIG_BYTES = 1024 * 1024  # the data of one ConfigMap or Secret
 _RESERVED = ("default", "kube-system", "kube-public", "kube-node-lease")
 _VARIABLE = re.compile(r"[-._a-zA-Z][-._a-zA-Z0-9]*")
 _RUNS_ONCE = ("job", "cron")
@@ -54,6 +55,7 @@ def _workload_problems(facts: Facts, workload: Workload, path: Path) -> Iterator
     yield from _kind_problems(facts, workload, path)
     yield from _scale_problems(facts, workload, path)
     yield from _port_problems(facts, workload, path)
+    yield from _size_problems(facts, workload, path)
     for name, container in workload.containers.items():
         yield from _container_problems(facts, container, (*path, "containers", name))
 
@@ -143,6 +145,14 @@ def _port_problems(facts: Facts, workload: Workload, path: Path) -> Iterator[Pro
             yield facts.problem(place, f"the port {port.port} is already called {shown(first)}")
 
 
+def _size_problems(facts: Facts, workload: Workload, path: Path) -> Iterator[Problem]:
+    files = [file for container in workload.containers.values() for file in container.files.values()]
+    total = sum(len((file.content or "").encode()) + len(file.binary or b"") for file in files)
+    if total > MAX_CONFIG_BYTES:
+        message = f"the files of {workload.name} have {total:,} bytes; Kubernetes takes {MAX_CONFIG_BYTES:,}"
+        yield facts.problem(path, message, at="key", hint="put large files into the image or a volume")
+
+
 def _container_problems(facts: Facts, container: Container, path: Path) -> Iterator[Problem]:
     fault = image_fault(container.image)
     if fault:
@@ -223,6 +233,11 @@ def _resource_problems(facts: Facts) -> Iterator[Problem]:
         for source in dict.fromkeys(mount.source for mount in mounts):
             users[source].append(workload.name)
     for name, resource in facts.app.resources.items():
+        if (
+            isinstance(resource, Config)
+            and sum(len(text.encode()) for text in resource.data.values()) > MAX_CONFIG_BYTES
+        ):
+            yield facts.problem(("resources", name), f"the data of {shown(name)} is larger than 1 MiB", at="key")
         if isinstance(resource, Volume) and resource.access == "single" and len(users[name]) > 1:
             yield facts.problem(
                 ("resources", name),

@@ -542,3 +542,22 @@ def test_a_cycle_of_a_thousand_is_found_without_recursion(tmp_path: Path) -> Non
     ]
     found = problems(tmp_path, HEAD + "workloads:\n" + "\n".join(lines) + "\n")
     assert [problem.message.startswith("workloads wait for each other: w0 after w1") for problem in found] == [True]
+
+
+def test_files_that_no_configmap_can_hold(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).write_text("x" * 600_000)
+    files = "{/a: {source: one}, /b: {source: two}}"
+    spec = with_workload(f"containers: {{main: {{image: 'a:1', files: {files}}}}}")
+    assert [problem.message for problem in problems(tmp_path, spec)] == [
+        "the files of web have 1,200,000 bytes; Kubernetes takes 1,048,576"
+    ]
+    data = with_workload(MAIN, f"resources: {{big: {{type: config, data: {{a: {'x' * 1_100_000}}}}}}}\n")
+    assert 'the data of "big" is larger than 1 MiB' in {problem.message for problem in problems(tmp_path, data)}
+
+
+def test_no_escape_sequence_reaches_a_message(tmp_path: Path) -> None:
+    spec = with_workload(MAIN, '"\\e[31mred\\n": 1\n')
+    (problem,) = problems(tmp_path, spec)
+    assert problem.message == 'unknown key "\\u001b[31mred\\n"'
+    assert problem.path == "\ufffd[31mred\ufffd"

