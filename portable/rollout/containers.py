@@ -160,7 +160,8 @@ def _crash(view: View, pod: KubeObject, spec: Mapping[str, Any], status: Mapping
         hint = f"raise workloads.{view.workload.name}.containers.{name}.resources.limits.memory"
         cause = _cause(view, pod, name, "OutOfMemory", summary, exit_code=code, hint=hint)
     else:
-        summary = f"container {name} ends right after it starts, {words}" + (f" ({ends} times)" if looping else "")
+        times = f" ({ends} times)" if looping else ""
+        summary = f"container {name} {'crashes' if code else 'ends instead of running on'}: {words}{times}"
         hint = hints.for_exit(code, view.workload.name, name)
         cause = _cause(view, pod, name, "CrashLoop", summary, exit_code=code, hint=hint)
     return Finding(cause, 0.0 if looping and not of_job else NEVER, log)

@@ -9,7 +9,7 @@ from posixpath import dirname
 
 from portable.errors import Cause
 
-_PATH = re.compile(r"(/[\w.@+-]+(?:/[\w.@+-]+)*)/?")
+_PATH = re.compile(r"(?<![\w/:.])(/[\w.@+-]+(?:/[\w.@+-]+)*)/?")  # not the inside of a URL or a relative path
 
 
 def exit_words(code: int) -> str:
@@ -52,7 +52,7 @@ def for_log(lines: Sequence[str], workload: str) -> str:
 
 def writable_path(line: str) -> str:
     """The folder that a log line complains of: the parent of the last path on it ("" where there is none)."""
-    paths = [found.group(1) for found in _PATH.finditer(line) if not found.group(1).startswith("//")]
+    paths = [found.group(1) for found in _PATH.finditer(line)]
     if not paths:
         return ""
     return dirname(paths[-1]) if dirname(paths[-1]) != "/" else paths[-1]

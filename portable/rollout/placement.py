@@ -193,5 +193,5 @@ def _mounts(view: View, pod: KubeObject, resources: Mapping[str, str]) -> tuple[
         "VolumeBind",
         f"a volume cannot be mounted: {shorten(message)}",
         "look at the cluster's storage",
-        30.0,
+        15.0,
     ), message

@@ -84,7 +84,10 @@ DEPLOYMENT = {
                         "command": ["serve", "--all"],
                         "env": [
                             {"name": "A", "value": "1"},
-                            {"name": "B", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
+                            {
+                                "name": "B",
+                                "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.name"}},
+                            },
                         ],
                         "ports": [{"name": "http", "containerPort": 8080, "protocol": "TCP"}],
                         "resources": {"requests": {"cpu": "50m"}},

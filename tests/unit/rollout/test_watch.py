@@ -12,8 +12,10 @@ from portable.errors import Cause, RolloutFailed
 from portable.events import Event, WorkloadEvent
 from portable.kube import Kube
 from portable.rollout.watch import Watcher
+from tests.control_plane import ControlPlane
 from tests.unit.rollout import kubelet
 from tests.unit.rollout.kubelet import controller, pods, until, workload
+from tests.unit.rollout.wire import wire
 
 pytestmark = pytest.mark.unit
 
@@ -276,6 +278,27 @@ def test_the_watch_survives_a_history_that_is_gone(kube: Kube, namespace: str, m
         kubelet.run(kube, pods(kube, namespace, "v1")[0])
         waiting.result()
     assert not answers
+
+
+def test_the_watch_survives_a_cut_wire(control_plane: ControlPlane, kube: Kube, namespace: str) -> None:
+    """Connections that break in the middle and a server that cannot be reached for seconds, as when it restarts."""
+    host, port = control_plane.server.removeprefix("https://").split(":")
+    with wire((host, int(port))) as line:
+        shaky = control_plane.kubeconfig.replace(control_plane.server, f"https://127.0.0.1:{line.port}")
+        with (
+            Kube.connect(shaky) as over_wire,
+            Watcher(over_wire, namespace, {"web": workload("web")}, lambda _: None) as watcher,
+        ):
+            waiting = Waiting(watcher.wait_all)
+            assert waiting.still(0.5)
+            before = line.accepted
+            line.cut()
+            kube.apply(controller("web", namespace))
+            kubelet.run(kube, pods(kube, namespace, "v1")[0])
+            assert waiting.still(3.0), "it cannot know yet"
+            line.mend()
+            waiting.result()
+            assert line.accepted > before
 
 
 def test_a_lasting_refusal_is_an_error_not_a_hang(kube: Kube, namespace: str, monkeypatch: pytest.MonkeyPatch) -> None:
