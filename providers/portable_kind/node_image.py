@@ -153,18 +153,18 @@ def build(emit: Emit) -> str:
         found = find()
         if found is not None:
             return found
-        began = time.monotonic()
+        began, wanted = time.monotonic(), reference()
         emit(Step(STEP, "started", title="Building the node image for kind", usual=1200))
         programs = {recipe.name: go_build.build(recipe, emit) for recipe in BUILDS}
         work = cache.root() / "node-image"
         with cache.filling(work) as folder:
-            _assemble(Docker(engine.client), programs, folder, emit)
+            _assemble(Docker(engine.client), wanted, programs, folder, emit)
         shutil.rmtree(work)
-        emit(Step(STEP, "done", detail=reference(), seconds=time.monotonic() - began))
-        return reference()
+        emit(Step(STEP, "done", detail=wanted, seconds=time.monotonic() - began))
+        return wanted
 
 
-def _assemble(docker: Docker, programs: Mapping[str, Path], folder: Path, emit: Emit) -> None:
+def _assemble(docker: Docker, wanted: str, programs: Mapping[str, Path], folder: Path, emit: Emit) -> None:
     for command in ("mmdebstrap", "gpgv"):
         if shutil.which(command) is None:
             docker_engine.install_debian_packages(("mmdebstrap", "gpgv", "arch-test"), STEP, emit)
@@ -173,36 +173,48 @@ def _assemble(docker: Docker, programs: Mapping[str, Path], folder: Path, emit: 
     _debian(folder / "node.tar", "essential", NODE_PACKAGES, _excluded_files())
     emit(Step(STEP, "progress", detail="making the pods' images"))
     images = _pod_images(programs, folder)
-    _import_pod_images(docker, images)
-    emit(Step(STEP, "progress", detail="putting the node together"))
+    names = [name for image in images for name in image.names]
     base = f"{REPOSITORY}:base-{uuid.uuid4().hex[:12]}"
-    docker.run("import", str(folder / "node.tar"), base)
-    with docker.container(base) as container:
-        docker.run("cp", "-", f"{container}:/", stdin=_node_files(programs))
-        docker.run("exec", container, "sh", "/kind/setup.sh")
-        _preload(docker, container, [name for image in images for name in image.names])
-        docker.run(
-            "commit",
-            *_changes('ENTRYPOINT ["/usr/local/bin/entrypoint", "/sbin/init"]', "CMD []", "ENV container=docker"),
-            container,
-            reference(),
-        )
-    # The names are of use to the node alone: on the host they would stand for images that nobody pulled.
-    docker.run("rmi", base, *(name for image in images for name in image.names))
+    try:
+        _import_pod_images(docker, images)
+        emit(Step(STEP, "progress", detail="putting the node together"))
+        docker.run("import", str(folder / "node.tar"), base)
+        with docker.container(base) as container:
+            _install(docker, container, names, programs)
+            entrypoint = 'ENTRYPOINT ["/usr/local/bin/entrypoint", "/sbin/init"]'
+            docker.run("commit", *_changes(entrypoint, "CMD []", "ENV container=docker"), container, wanted)
+    finally:
+        # Of use to the node alone: on the host the names would stand for images that nobody pulled.
+        docker.succeeds("rmi", base, *names)
+
+
+def _install(docker: Docker, container: str, preloaded: Sequence[str], programs: Mapping[str, Path]) -> None:
+    """Makes a node out of a container with Debian's packages, as `kind build node-image` does."""
+    docker.run("cp", "-", f"{container}:/", stdin=_node_files(programs))
+    docker.run("exec", container, "sh", "/kind/setup.sh")
+    _preload(docker, container, preloaded)
 
 
 def _debian(archive: Path, variant: str, packages: Sequence[str], options: Sequence[str] = ()) -> None:
     """A root file system with Debian `packages`, from the sources that this host's own apt uses."""
-    listed = _run(["apt-get", "indextargets", "--format", "$(ORIGIN)|deb $(REPO_URI) $(RELEASE) $(COMPONENT)"]).decode()
-    sources = sorted({line.partition("|")[2] for line in listed.splitlines() if line.startswith("Debian|")})
+    sources = _debian_sources()
+    if not sources:
+        # A fresh machine or container has the sources, but not their lists yet.
+        _run(["apt-get", "update"])
+        sources = _debian_sources()
     if not sources:
         raise ToolError(
             "apt knows no Debian package lists",
             detail="the node image is made from Debian's packages, with the sources that apt is configured with",
-            fix="run `apt-get update` on a Debian host, or pull kindest/node on a machine with a registry",
+            fix="run it on a Debian host, or pull kindest/node on a machine with a registry",
         )
     making = ["mmdebstrap", "--mode=root", "--format=tar", f"--variant={variant}", "--include=" + ",".join(packages)]
     _run([*making, *options, "", str(archive), "-"], stdin="\n".join(sources).encode())
+
+
+def _debian_sources() -> list[str]:
+    listed = _run(["apt-get", "indextargets", "--format", "$(ORIGIN)|deb $(REPO_URI) $(RELEASE) $(COMPONENT)"]).decode()
+    return sorted({line.partition("|")[2] for line in listed.splitlines() if line.startswith("Debian|")})
 
 
 def _excluded_files() -> list[str]:
@@ -273,13 +285,13 @@ def _preload(docker: Docker, container: str, names: Sequence[str]) -> None:
         if docker.succeeds("exec", container, "ctr", "version"):
             break
         time.sleep(0.1)
-    save = subprocess.Popen([docker.client, "save", *names], stdout=subprocess.PIPE)
-    docker.run(
-        *("exec", "--interactive", container, "ctr", "--namespace=k8s.io", "images", "import", "--local"),
-        *("--snapshotter=overlayfs", "--discard-unpacked-layers", "-"),
-        stdin=save.stdout,
-    )
-    if save.wait() != 0:
+    with subprocess.Popen([docker.client, "save", *names], stdout=subprocess.PIPE) as save:
+        docker.run(
+            *("exec", "--interactive", container, "ctr", "--namespace=k8s.io", "images", "import", "--local"),
+            *("--snapshotter=overlayfs", "--discard-unpacked-layers", "-"),
+            stdin=save.stdout,
+        )
+    if save.returncode != 0:
         raise ToolError("`docker save` failed while the node image was built", fix="look at the Docker engine's log")
     # Unpacked layers need not be kept packed too (as kind's containerd does for what it pulls).
     docker.run("exec", container, "ctr", "--namespace=k8s.io", "content", "prune", "references")
