@@ -24,7 +24,7 @@ def measure(repetitions: int) -> str:
     taken = interleaved({name: lambda c=command: run(c) for name, command in commands.items()}, repetitions)
     base = taken["python -c pass"]
     return table(
-        ["command", "minimum", "median", "times an empty Python", "peak memory"],
+        ["command", "minimum", "median", "processor time", "times an empty Python", "peak memory"],
         [[f"`{name}`", *_figures(runs, base)] for name, runs in taken.items()],
     )
 
@@ -33,6 +33,7 @@ def _figures(runs: Runs, base: Runs) -> list[str]:
     return [
         f"{runs.minimum * 1000:.0f} ms",
         f"{runs.median * 1000:.0f} ms",
-        f"{runs.minimum / base.minimum:.1f}",
+        f"{runs.cpu * 1000:.0f} ms",
+        f"{runs.cpu / base.cpu:.1f}",
         f"{runs.mib:.0f} MiB",
     ]
