@@ -39,12 +39,17 @@ class PortStream:
     def __init__(self, session: WebSocketSession) -> None:
         self._session = session
         self._client_ended = False
+        self._closed = False
 
     def send(self, data: bytes) -> None:
         self._session.send_bytes(bytes((_DATA,)) + data)
 
     def client_ended(self) -> None:
         self._client_ended = True
+
+    def close(self) -> None:
+        self._closed = True
+        self._session.close()
 
     def receive(self) -> Iterator[bytes]:
         """What the pod sends, until it closes. Raises ClusterError with the kubelet's words where the port does not answer."""
@@ -56,7 +61,7 @@ class PortStream:
             try:
                 message = self._session.receive_bytes(timeout=1.0)
             except TimeoutError:
-                if self._client_ended and time.monotonic() - last > _IDLE_AFTER_CLIENT:
+                if self._closed or (self._client_ended and time.monotonic() - last > _IDLE_AFTER_CLIENT):
                     return
                 continue
             except (WebSocketDisconnect, WebSocketNetworkError):
@@ -86,7 +91,8 @@ class Forward:
     listener: socket.socket
     connect: Callable[[], AbstractContextManager[PortStream]]
     report: Callable[[str], None]
-    _open: set[socket.socket] = field(default_factory=set)
+    _open: dict[socket.socket, PortStream | None] = field(default_factory=dict)
+    _threads: set[threading.Thread] = field(default_factory=set)
     _closed: threading.Event = field(default_factory=threading.Event)
 
     @property
@@ -99,8 +105,10 @@ class Forward:
                 client, _address = self.listener.accept()
             except OSError:
                 return
-            self._open.add(client)
-            threading.Thread(target=self._carry, args=(client,), daemon=True).start()
+            self._open[client] = None
+            thread = threading.Thread(target=self._carry, args=(client,), daemon=True)
+            self._threads.add(thread)
+            thread.start()
 
     def wait(self) -> None:
         """Until it is closed; Ctrl-C ends it."""
@@ -112,12 +120,17 @@ class Forward:
         with suppress(OSError):
             self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()
-        for client in list(self._open):
+        for client, stream in list(self._open.items()):
             _shut(client)
+            if stream is not None:
+                stream.close()
+        for thread in list(self._threads):
+            thread.join(timeout=5)
 
     def _carry(self, client: socket.socket) -> None:
         try:
             with self.connect() as stream:
+                self._open[client] = stream
                 sender = threading.Thread(target=_send, args=(client, stream), daemon=True)
                 sender.start()
                 for data in stream.receive():
@@ -128,7 +141,8 @@ class Forward:
             pass  # the client has gone
         finally:
             _shut(client)
-            self._open.discard(client)
+            self._open.pop(client, None)
+            self._threads.discard(threading.current_thread())
 
 
 @contextmanager

@@ -25,6 +25,14 @@ def kube(control_plane: ControlPlane) -> Iterator[Kube]:
 
 
 @pytest.fixture
+def spec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """`HELLO` in the current folder."""
+    (tmp_path / "portable.yaml").write_text(HELLO)
+    monkeypatch.chdir(tmp_path)
+    return HELLO
+
+
+@pytest.fixture
 def app(tmp_path: Path, control_plane: ControlPlane, kube: Kube, monkeypatch: pytest.MonkeyPatch) -> str:
     """The spec of `HELLO` under a name of its own in the current folder, its cluster the test's control plane. The namespace."""
     name = f"hello{next(_numbers)}"
