@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -76,12 +77,29 @@ def _fix_for(words: str) -> str:
 
 def nodes(cluster_name: str) -> tuple[Node, ...]:
     """The node containers of a kind cluster, stopped ones too; control-plane first. Empty: there is no such cluster."""
-    ids = run("ps", "--all", "--quiet", "--no-trunc", "--filter", f"label={CLUSTER_LABEL}={cluster_name}").split()
-    if not ids:
-        return ()
-    found = [node_from(entry) for entry in json.loads(run("inspect", "--type", "container", *ids))]
+    found = [node_from(entry) for entry in _containers(cluster_name)]
     return tuple(
         sorted((node for node in found if node.role), key=lambda node: (node.role != "control-plane", node.name))
+    )
+
+
+def _containers(cluster_name: str) -> Sequence[Mapping[str, Any]]:
+    wanted = f"label={CLUSTER_LABEL}={cluster_name}"
+    for _ in range(20):
+        ids = run("ps", "--all", "--quiet", "--no-trunc", "--filter", wanted).split()
+        if not ids:
+            return ()
+        try:
+            return json.loads(run("inspect", "--type", "container", *ids))
+        except ProviderError as error:
+            # One that is being made or removed right now is listed and cannot be inspected.
+            if "No such container" not in error.detail:
+                raise
+            time.sleep(0.25)
+    raise ProviderError(
+        f"Docker lists containers of the cluster {cluster_name} that it cannot show",
+        detail=", ".join(ids),
+        fix="`docker rm --force` them, then run the command again",
     )
 
 

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from portable.errors import ClusterError
+from portable.errors import PortableError
 from portable.events import Event, Step, nowhere
 from portable.kube import Kube
 from portable.provider import Ref
@@ -90,7 +90,7 @@ def eventually(ask: Callable[[], T], *, seconds: float = 120) -> T:
             last = answer = ask()
             if answer:
                 return answer
-        except (OSError, ClusterError, AssertionError) as error:
+        except (OSError, PortableError) as error:
             last = error
         if time.monotonic() > deadline:
             pytest.fail(f"never true within {seconds} s; last: {last!r}")

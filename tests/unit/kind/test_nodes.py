@@ -81,6 +81,22 @@ def test_a_stopped_node_is_named(program: Callable[[str, str], Path], tmp_path: 
     assert (state.healthy, state.detail) == (False, "stopped: dev-worker")
 
 
+def test_a_container_that_goes_away_meanwhile_is_asked_for_again(
+    program: Callable[[str, str], Path], tmp_path: Path
+) -> None:
+    answer = tmp_path / "inspect.json"
+    answer.write_text(json.dumps([inspected()]))
+    once = tmp_path / "once"
+    program(
+        "docker",
+        f"""case "$1" in
+  ps) echo 1;;
+  inspect) [ -e {once} ] && exec cat {answer}; touch {once}; echo "Error: No such container: 1" >&2; exit 1;;
+esac""",
+    )
+    assert [node.name for node in docker.nodes("dev")] == ["dev-control-plane"]
+
+
 def test_dockers_own_words_come_with_a_fix(program: Callable[[str, str], Path]) -> None:
     program("docker", "echo 'permission denied while trying to connect to the Docker daemon socket' >&2; exit 1")
     with pytest.raises(ProviderError) as caught:
