@@ -85,6 +85,7 @@ def nodes(cluster_name: str) -> tuple[Node, ...]:
 
 def _containers(cluster_name: str) -> Sequence[Mapping[str, Any]]:
     wanted = f"label={CLUSTER_LABEL}={cluster_name}"
+    ids: list[str] = []
     for _ in range(20):
         ids = run("ps", "--all", "--quiet", "--no-trunc", "--filter", wanted).split()
         if not ids:
