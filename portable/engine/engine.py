@@ -56,7 +56,7 @@ class Engine:
         self._settings = settings
         self._emit = emit
         self._workspace = open_workspace(settings.state)
-        self._applied: dict[str, str] = {}
+        self._applied: dict[str, tuple[str, Deployment | None]] = {}
 
     # -- the cluster stack -----------------------------------------------------------------------------------------
 
@@ -120,14 +120,18 @@ class Engine:
             old = [urn for urn in self._urns_of(stack).values() if urn not in urns]
             staying = [urn for urn in old if superseded == "keep" or name_of(urn) in protect_names]
             digest = _digest(resources)
-            if superseded == "delete" and len(staying) == len(old) and self._applied.get(stack) == digest and not mend:
+            if (
+                superseded == "delete"
+                and len(staying) == len(old)
+                and self._applied.get(stack) == self._now(stack, digest)
+            ):
                 return
             official = self._plugin() is not None
             if official:
                 self._recreate_stateful_sets(resources, kube)
             arguments = [f"--exclude={urn}" for urn in staying] + (["--refresh"] if mend and official else [])
             self._run_app("up", home, resources, kube, kubeconfig, wait, arguments)
-            self._applied[stack] = digest
+            self._applied[stack] = self._now(stack, digest)
 
     def app_preview(self, home: Home, objects: Objects, kube: Kube, kubeconfig: str) -> tuple[Change, ...]:
         """What `app_up` (and then the removal of superseded objects) would do, by dry runs on the API server."""
@@ -135,7 +139,11 @@ class Engine:
         if self._deployment(home.app_stack) is None:
             return _creations(resources)
         outcome = self._run_app("preview", home, resources, kube, kubeconfig, None, [])
-        return _changes("app", outcome, self._urns_of(home.app_stack), [resource.name for resource in resources])
+        held = own_resources(self._deployment(home.app_stack) or {})
+        retained = {name_of(resource["urn"]) for resource in held if resource.get("retainOnDelete")}
+        changes = _changes("app", outcome, self._urns_of(home.app_stack), [resource.name for resource in resources])
+        # what is retained leaves the state when the app no longer names it, and the cluster never
+        return tuple(change for change in changes if change.operation != "delete" or change.name not in retained)
 
     def app_preview_offline(self, objects: Objects) -> tuple[Change, ...]:
         """The plan where there is no cluster yet: everything is created."""
@@ -161,12 +169,13 @@ class Engine:
             kept = () if destroy_data else self._kept(resources, kube)
             if destroy_data:
                 self._delete_data(resources, kube)
+            if resources and len(kept) == len(resources):
+                return self._names_kept(kept, kube)
             arguments = [f"--exclude={resource['urn']}" for resource in kept] or ["--remove"]
             whole = not any(type_of(resource["urn"]) == NAMESPACE for resource in kept)
             self._run_app("destroy", home, (), kube, "", None, arguments, with_namespace=whole)
             self._applied.pop(stack, None)
-        data = () if destroy_data else tuple(_data(resources, kube))
-        return tuple(dict.fromkeys((*(name_of(resource["urn"]) for resource in kept), *data)))
+        return self._names_kept(kept, kube)
 
     def forget_app(self, home: Home) -> None:
         """The cluster vanished: its objects leave the state without a call to it. Credentials stay."""
@@ -279,6 +288,10 @@ class Engine:
             yield mend is not None
             mark.unlink(missing_ok=True)
 
+    def _now(self, stack: str, program: str) -> tuple[str, Deployment | None]:
+        """What was applied and the state that it left: where both are the same, there is nothing to do again."""
+        return program, self._deployment(stack)
+
     def _marker(self, command: engine_run.Command, stack: str) -> Callable[[int], None]:
         mark = self._mark(stack)
         return lambda pid: None if command == "preview" else write_mark(mark, pid)
@@ -341,7 +354,8 @@ class Engine:
             return done
         if missing and missing in done.stderr:
             return None
-        raise EngineError(f"`pulumi {' '.join(arguments[:2])}` failed", detail=done.stderr.strip())
+        said = done.stderr.strip()
+        raise EngineError(f"`pulumi {' '.join(arguments[:2])}` failed: {said.rpartition('error: ')[2]}", detail=said)
 
     def _urns(self, stack: str, resources: Sequence[tuple[str, str]]) -> list[str]:
         return [f"urn:pulumi:{stack}::{PROJECT}::{token}::{name}" for token, name in resources]
@@ -370,6 +384,9 @@ class Engine:
             for resource in resources
             if resource["type"] == CREDENTIAL or (holds_data and type_of(resource["urn"]) == NAMESPACE)
         )
+
+    def _names_kept(self, kept: Sequence[dict[str, Any]], kube: Kube) -> tuple[str, ...]:
+        return (*(name_of(resource["urn"]) for resource in kept), *_data(kept, kube))
 
     def _delete_data(self, resources: Sequence[dict[str, Any]], kube: Kube) -> None:
         """What the stack would retain. Claims wait for the pods that mount them, so they are only asked to go here; the

@@ -47,7 +47,7 @@ class KubernetesObject:
         """Compares the live object with what a dry run of the apply would make of it: what differs is what would change."""
         manifest = sent(_known(new))
         live = self._get(manifest)
-        if live is None:
+        if live is None or "deletionTimestamp" in live["metadata"]:  # gone, or about to be
             return FieldDiff(changes=("metadata",))
         if new.get("data") == UNKNOWN:
             return FieldDiff(changes=("data",), fields=(FieldChange("data", SECRET, SECRET),))

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -22,7 +23,7 @@ from portable.engine import messages
 from portable.engine.state import name_of, type_of
 from portable.engine.types import FieldDiff, Served
 from portable.engine.workspace import Workspace
-from portable.errors import Interrupted
+from portable.errors import Interrupted, ToolError
 from portable.events import Emit, Operation, ResourceEvent, Status
 
 if TYPE_CHECKING:
@@ -132,14 +133,19 @@ def _spawn(
     flags = (*_QUIET[command], *_FLAGS, f"--stack={stack}", f"--parallel={engine.parallel}", *arguments)
     # an event log is asked for by this endpoint, the program by the other; both are this process
     endpoints = (f"--event-log=tcp://127.0.0.1:{port}", f"--client=127.0.0.1:{port}")
-    return subprocess.Popen(
-        command_line(engine, command, *flags, *endpoints, "--suppress-outputs", "--suppress-progress"),
-        env={**engine.workspace.environment(), **engine.environment, "PULUMI_DEBUG_PROVIDERS": attached},
-        stdin=subprocess.DEVNULL,
-        stdout=output,
-        stderr=output,
-        start_new_session=True,  # a terminal's Ctrl-C reaches the engine once, from us
-    )
+    environment = {**engine.workspace.environment(), **engine.environment, "PULUMI_DEBUG_PROVIDERS": attached}
+    command_words = command_line(engine, command, *flags, *endpoints, "--suppress-outputs", "--suppress-progress")
+    try:
+        return subprocess.Popen(
+            command_words,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,  # a terminal's Ctrl-C reaches the engine once, from us
+        )
+    except OSError as error:
+        raise ToolError(f"the Pulumi CLI cannot be run: {error}", fix="mend it with `portable doctor --fix`") from error
 
 
 @contextmanager
@@ -198,6 +204,7 @@ class Steps:
         self._ended = threading.Event()
         self.done: list[tuple[Operation, str, str]] = []
         self.diagnostics: list[tuple[str, str]] = []
+        self._began: dict[str, float] = {}
 
     def close(self) -> None:
         """Waits for the events that are still under way."""
@@ -232,5 +239,8 @@ class Steps:
         if finished and (operation, type_of(urn), name_of(urn)) not in self.done:
             self.done.append((operation, type_of(urn), name_of(urn)))
         quiet = event.get("planning") or (operation == "same" and status == "started")
+        now = time.monotonic()
+        began = self._began.setdefault(urn, now)
         if not quiet and not type_of(urn).startswith("portable:index:"):
-            self._emit(ResourceEvent(self._stack, operation, type_of(urn), name_of(urn), status))
+            seconds = None if status == "started" else now - began
+            self._emit(ResourceEvent(self._stack, operation, type_of(urn), name_of(urn), status, seconds=seconds))

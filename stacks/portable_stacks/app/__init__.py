@@ -33,6 +33,9 @@ def program(resources: Sequence[Resource], *, kubeconfig: str, cluster: str) -> 
                 "kubeconfig": pulumi.Output.secret(kubeconfig),
                 "clusterIdentifier": cluster,
                 "enableServerSideApply": "true",
+                # the official plugin would replace what changes in place otherwise
+                "enableConfigMapMutable": "true",
+                "enableSecretMutable": "true",
             },
         )
         made: dict[str, pulumi.CustomResource] = {}

@@ -217,6 +217,30 @@ def test_a_destroy_without_data_keeps_claims_and_their_namespace(
     assert kube.get("v1", "Namespace", space) is None
 
 
+def test_new_credentials_for_the_cluster_replace_nothing(
+    engine: Engine, home: Home, kube: Kube, control_plane: ControlPlane, space: str, changed: Changed
+) -> None:
+    objects = world.app(space, world.config("a", space))
+    engine.app_up(home, objects, kube, control_plane.kubeconfig, _nothing_to_wait_for, superseded="keep")
+    changed()
+    renewed = control_plane.kubeconfig + "# renewed\n"
+    engine.app_up(home, objects, kube, renewed, _nothing_to_wait_for, superseded="keep")
+    assert changed() == {}
+
+
+def test_a_retained_object_that_is_no_longer_named_stays(
+    up: Callable[..., None], engine: Engine, home: Home, kube: Kube, space: str, control_plane: ControlPlane
+) -> None:
+    up(world.app(space, world.claim("data", space)))
+    without = world.app(space)
+    preview = engine.app_preview(home, without, kube, control_plane.kubeconfig)
+    assert [change.name for change in preview] == [f"Namespace/{space}"]
+    up(without)
+    claim = kube.get("v1", "PersistentVolumeClaim", "data", space)
+    assert claim is not None
+    assert "deletionTimestamp" not in claim["metadata"]
+
+
 def test_gates_order_workloads_within_one_run(
     up: Callable[..., None], kube: Kube, space: str, engine: Engine, home: Home
 ) -> None:

@@ -109,6 +109,27 @@ def test_what_a_killed_up_began_is_deleted_when_it_is_no_longer_wanted(
     assert _live(kube, space) == {"ConfigMap/config-0"}
 
 
+def test_up_after_a_killed_destroy_brings_everything_back(
+    started: Callable[[str], subprocess.Popen[str]],
+    engine: Engine,
+    home: Home,
+    kube: Kube,
+    control_plane: ControlPlane,
+    space: str,
+) -> None:
+    """The namespace is on its way out: what is applied into it now would vanish with it."""
+    kubeconfig = control_plane.kubeconfig
+    objects = world.app(space, world.config("config-0", space), world.config("config-1", space))
+    engine.app_up(home, objects, kube, kubeconfig, lambda *_: None, superseded="delete")
+    _killed(started("destroy"), "portable", 1)
+    kube.delete("v1", "Namespace", space)
+    engine.app_up(home, objects, kube, kubeconfig, lambda *_: None, superseded="delete")
+    assert _live(kube, space) == {"ConfigMap/config-0", "ConfigMap/config-1"}
+    namespace = kube.get("v1", "Namespace", space)
+    assert namespace is not None
+    assert namespace["status"]["phase"] == "Active"
+
+
 def test_ctrl_c_ends_a_waiting_run_in_order(
     started: Callable[[str], subprocess.Popen[str]],
     engine: Engine,
