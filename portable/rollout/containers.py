@@ -63,9 +63,14 @@ def _image(view: View, pod: KubeObject, spec: Mapping[str, Any], reason: str, me
 
 
 def _config(view: View, pod: KubeObject, name: str, message: str, resources: Mapping[str, str]) -> Finding:
-    if "runAsNonRoot" in message:
+    if "runAsNonRoot" in message or "non-root" in message:
         summary = f"the image of container {name} wants to run as root, which this workload may not"
         hint = hints.for_root(view.workload.name)
+        if named := re.search(r"non-numeric user \((\S+)\)", message):
+            summary = (
+                f'the image of container {name} names its user "{named[1]}", so nobody can tell that it is not root'
+            )
+            hint = hints.for_named_user(view.workload.name)
         return Finding(_cause(view, pod, name, "RootImage", summary, event=shorten(message, 400), hint=hint), 0.0)
     found = missing_config(message, resources)
     if found is None:

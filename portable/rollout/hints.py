@@ -62,6 +62,10 @@ def for_root(workload: str) -> str:
     return _security(workload, "user: 1000  # or another that the image can run as; `level: baseline` lets it be root")
 
 
+def for_named_user(workload: str) -> str:
+    return _security(workload, "user: 1000  # the number of that user in the image")
+
+
 def for_pod_security(workload: str) -> str:
     return _security(workload, "level: baseline  # or privileged, if the message above needs it")
 

@@ -70,7 +70,7 @@ def pull_failure(image: str, reason: str, message: str, container: str) -> tuple
         ),
         "unreachable": (
             f'the registry of image "{image}" cannot be reached from the nodes',
-            f"check the registry's name in {place} and the nodes' way to it; an image built here must be built before `up`",
+            f"check the registry's name in {place} and the nodes' way to it; a local image has to be built before `up`",
             12.0 if nobody_there else 30.0,
         ),
     }[answer]

@@ -53,7 +53,8 @@ def _refused(view: View, message: str) -> Found:
     if "exceeded quota" in message:
         detail = re.search(r"exceeded quota: (.*)$", message)
         summary = f"the namespace's quota is used up: {shorten(detail[1] if detail else message)}"
-        return "Quota", summary, f"lower {place}.scale or its containers' resources, or have the quota raised", 5.0
+        patience = 30.0 if any(map(is_leaving, view.leaving)) else 5.0  # pods that end give their share back
+        return "Quota", summary, f"lower {place}.scale or its containers' resources, or have the quota raised", patience
     if "violates PodSecurity" in message:
         detail = re.search(r"violates PodSecurity (.*)$", message)
         summary = (

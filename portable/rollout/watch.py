@@ -185,11 +185,16 @@ class Watcher:
 
     def _run(self) -> None:
         try:
+            took = 0.0
             while not self._stopped.is_set():
                 self._dirty.wait(_TICK)
-                self._stopped.wait(_COALESCE)
+                self._stopped.wait(
+                    max(_COALESCE, 3 * took)
+                )  # a thousand workloads take 0.3 s: leave the engine its share
                 self._dirty.clear()
+                began = time.monotonic()
                 self._evaluate()
+                took = time.monotonic() - began
         except Exception as error:  # noqa: BLE001 - else every `wait` would hang
             self.broken(error)
 

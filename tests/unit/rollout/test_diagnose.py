@@ -44,6 +44,8 @@ def surest(name: str, **options: Any) -> Finding:
 CASES = [
     ("image-nohost", "ImagePull", "cannot be reached from the nodes", "containers.main.image", 12),
     ("image-refused", "ImagePull", "cannot be reached", "containers.main.image", 12),
+    ("image-missing", "ImagePull", "does not exist in its registry", "check name and tag", 2),
+    ("image-denied", "ImagePull", "or its registry wants credentials", "resource of type registry", 12),
     ("image-never", "ImagePull", "may not be pulled", "load the image", 0),
     ("image-name", "ImagePull", '"Not A Name:1" is no valid image name', "containers.main.image", 0),
     ("crash", "CrashLoop", "container main crashes: exit code 3 (2 times)", "last lines of the log", 0),
@@ -169,6 +171,93 @@ def test_evictions_are_fatal_only_when_they_go_on() -> None:
     assert diagnose(replace(view, pods=(pod,)))[0].patience == NEVER
     finding = diagnose(replace(view, pods=(pod, pod, pod)))[0]
     assert (finding.cause.sign, finding.patience) == ("Evicted", 0.0)
+
+
+@pytest.mark.parametrize(
+    ("message", "words", "hint"),
+    [
+        (
+            "container has runAsNonRoot and image has non-numeric user (app), cannot verify user is non-root",
+            'names its user "app"',
+            "the number of that user",
+        ),
+        ("container's runAsUser breaks non-root policy", "wants to run as root", "security: {user: 1000}"),
+    ],
+)
+def test_other_ways_to_be_refused_as_root(message: str, words: str, hint: str) -> None:
+    view = recorded("root")
+    view.pods[0]["status"]["containerStatuses"][0]["state"]["waiting"]["message"] = message
+    cause = diagnose(view)[0].cause
+    assert cause.sign == "RootImage"
+    assert words in cause.summary
+    assert hint in cause.hint
+
+
+@pytest.mark.parametrize(
+    ("message", "sign", "words", "patience"),
+    [
+        (
+            'admission webhook "policy.example.org" denied the request: images must be signed',
+            "Admission",
+            'webhook "policy.example.org" refuses the pods: images must be signed',
+            2,
+        ),
+        (
+            'Internal error occurred: failed calling webhook "x.example.org": no endpoints available for service "x"',
+            "Admission",
+            '"x.example.org" does not answer',
+            20,
+        ),
+        ('Pod "web" is invalid: spec.containers[0].image: Required value', "Admission", "Required value", 5),
+    ],
+)
+def test_other_refusals(message: str, sign: str, words: str, patience: float) -> None:
+    view = recorded("quota")
+    assert view.maker is not None
+    failure = next(c for c in view.maker["status"]["conditions"] if c["type"] == "ReplicaFailure")
+    failure["message"] = message
+    finding = diagnose(view)[0]
+    assert (finding.cause.sign, finding.patience) == (sign, patience)
+    assert words in finding.cause.summary
+
+
+@pytest.mark.parametrize(
+    ("reason", "message", "sign", "words"),
+    [
+        (
+            "FailedAttachVolume",
+            'Multi-Attach error for volume "pvc-1" Volume is already used',
+            "VolumeBind",
+            "Multi-Attach",
+        ),
+        (
+            "FailedMount",
+            'MountVolume.SetUp failed for volume "s" : references non-existent secret key: tls.key',
+            "ConfigMissing",
+            'a secret has no key "tls.key"',
+        ),
+        (
+            "FailedMount",
+            'MountVolume.SetUp failed for volume "c" : configmap "web-1" not found',
+            "ConfigMissing",
+            '"web-1"',
+        ),
+        (
+            "FailedCreatePodSandBox",
+            "failed to setup network for sandbox",
+            "CannotStart",
+            "the node cannot set the pod up",
+        ),
+    ],
+)
+def test_other_ways_not_to_start(reason: str, message: str, sign: str, words: str) -> None:
+    view = recorded("hostpath")
+    uid = view.pods[0]["metadata"]["uid"]
+    said = {"reason": reason, "message": message, "lastTimestamp": "2099-01-01T00:00:00Z"}
+    view = replace(view, events={uid: (said,)})
+    cause = diagnose(view)[0].cause
+    assert cause.sign == sign
+    assert words in cause.summary
 
 
 @pytest.mark.parametrize(
