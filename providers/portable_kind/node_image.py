@@ -248,7 +248,7 @@ def _pod_images(programs: Mapping[str, Path], folder: Path) -> list[PodImage]:
         # -P makes the container init of Debian (a static binary) what pause is: a process that waits and reaps.
         PodImage(pause, _pause_layer(folder), ('ENTRYPOINT ["/usr/bin/catatonit", "-P"]', "USER 65535:65535")),
         _program_image("docker.io/portable/local-path-provisioner:v0.0.30", programs, STORAGE, folder),
-        #        _program_image("docker.io/portable/ingress:v1", programs, INGRESS, folder),
+        _program_image("docker.io/portable/ingress:v1", programs, INGRESS, folder),
     ]
 
 
