@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from portable.errors import Problem, SpecError
@@ -31,6 +32,8 @@ def load_app(
 ) -> Loaded:
     """The app in `path` (a portable.yaml or score.yaml) with the environment merged in.
 
+    Every kind of check ends after some hundred problems, so that a file of nonsense ends soon.
+
     `profile_check` adds problems of one cloud (see `portable.spec.profile.check_profile`). Raises SpecError with every
     problem that was found, warnings included, and UsageError for an environment that the spec does not have.
     """
@@ -39,7 +42,7 @@ def load_app(
     from portable.spec.load import read_document
     from portable.spec.score import with_score
     from portable.spec.semantics import check_app
-    from portable.spec.validate import check_schema
+    from portable.spec.validate import MAX_PROBLEMS, check_schema
 
     whole, problems = with_score(read_document(path))
     document = with_environment(whole, environment)
@@ -49,7 +52,8 @@ def load_app(
     app = None
     if () not in checked.broken:
         app, found = build(document, value, checked.broken, environment)
-        problems += [*found, *check_app(app, document, value), *overlay_problems(whole, environment)]
+        problems += [*found, *islice(check_app(app, document, value), MAX_PROBLEMS)]
+        problems += islice(overlay_problems(whole, environment), MAX_PROBLEMS)
         if profile_check is not None:
             problems += profile_check(app)
     problems = sorted(dict.fromkeys(problems), key=document.order)

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from itertools import islice
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from portable.errors import Problem
@@ -238,7 +239,7 @@ def did_you_mean(name: object, known: Iterable[str]) -> str:
     """`did you mean "image"?`, or nothing where no known name is close."""
     if not isinstance(name, str) or len(name) > 64:
         return ""
-    words = {word.lower(): word for word in known}
+    words = {word.lower(): word for word in islice(known, 1000)}  # comparing is slow; a hint is not worth a wait
     close = difflib.get_close_matches(name.lower(), words, n=1, cutoff=0.6)
     return f'did you mean "{words[close[0]]}"?' if close else ""
 

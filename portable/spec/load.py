@@ -16,7 +16,7 @@ import yaml
 from yaml import events
 
 from portable.errors import Problem, SpecError
-from portable.spec.document import Document, Mark, Node, source_line
+from portable.spec.document import Document, Mark, Node, shown, source_line
 from portable.spec.scalars import resolve
 
 # PyYAML built without libyaml gives the same events, some ten times slower.
@@ -189,13 +189,13 @@ class _Builder:
         earlier = frame.node.content.get(name)
         if earlier is not None and earlier.key is not None:
             self._report(
-                event, f'the key "{name}" is already there, at line {earlier.key.line}', expected="each key once"
+                event, f"the key {shown(name)} is already there, at line {earlier.key.line}", expected="each key once"
             )
         frame.name, frame.name_mark = name, self._mark(event)
 
     def _tag(self, event: Any) -> None:
         tag = event.tag.replace("tag:yaml.org,2002:", "!!")
-        self._report(event, f"the tag {tag} is not supported", expected="plain YAML without tags")
+        self._report(event, f"the tag {tag[:40]} is not supported", expected="plain YAML without tags")
 
     def _open(self, event: Any, content: dict[str, Node] | list[Node]) -> None:
         if event.tag not in (None, "!"):
@@ -216,10 +216,12 @@ class _Builder:
     def _alias(self, event: Any) -> None:
         self._refuse_complex_key(event)
         if event.anchor not in self._anchors:
-            self._stop(event, f"the alias *{event.anchor} has no anchor before it", expected=f"&{event.anchor}")
+            self._stop(
+                event, f"the alias *{event.anchor[:40]} has no anchor before it", expected=f"&{event.anchor[:40]}"
+            )
         target = self._anchors[event.anchor]
         if target is None:
-            self._stop(event, f"the alias *{event.anchor} stands inside what it refers to")
+            self._stop(event, f"the alias *{event.anchor[:40]} stands inside what it refers to")
         assert target is not None
         self._add(replace(target), event)
 

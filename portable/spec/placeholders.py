@@ -15,7 +15,8 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-_TOKEN = re.compile(r"\$(?:\$|\{([^}]*)\})")
+# A `$` ends the search for the brace: with many `${` that are never closed it would take time by the square.
+_TOKEN = re.compile(r"\$(?:\$|\{([^}$]*)\})")
 
 
 @dataclass(frozen=True)

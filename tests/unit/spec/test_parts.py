@@ -36,12 +36,18 @@ HOST = Placeholder(("resources", "db", "host"))
         ("$$${resources.db.host}", ("$", HOST)),
         ("5$$", ("5$",)),
         ("${open", ("${open",)),
+        ("${a${resources.db.host}", ("${a", HOST)),
         ("${resources.c.app\\.conf}", (Placeholder(("resources", "c", "app.conf")),)),
         ("${}", (Placeholder(("",)),)),
     ],
 )
 def test_placeholders(text: str, parts: tuple[str | Placeholder, ...]) -> None:
     assert parse(text) == parts
+
+
+def test_braces_that_are_never_closed_take_no_time_by_the_square() -> None:
+    text = "${" * 300_000
+    assert parse(text) == (text,)
 
 
 def test_a_placeholder_reads_as_it_was_written() -> None:

@@ -561,3 +561,12 @@ def test_no_escape_sequence_reaches_a_message(tmp_path: Path) -> None:
     (problem,) = problems(tmp_path, spec)
     assert problem.message == 'unknown key "\\u001b[31mred\\n"'
     assert problem.path == "\ufffd[31mred\ufffd"
+
+
+def test_thousands_of_dangling_names_end_soon(tmp_path: Path) -> None:
+    """Each is compared with the names that exist; without a limit this takes hours."""
+    container = "{m: {image: 'a:1', variables: {A: '${resources.r%sx.host}'}}}"
+    workloads = "".join(f"  w{n}: {{containers: {container % n}}}\n" for n in range(3000))
+    resources = "".join(f"  r{n}: {{type: redis}}\n" for n in range(3000))
+    found = problems(tmp_path, f"{HEAD}workloads:\n{workloads}resources:\n{resources}")
+    assert len(found) == 200
