@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Collection
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -77,7 +77,7 @@ def up(session: Session, request: Request, yes: bool, plan_file: Path | None, se
     from portable.up import up as bring_up
 
     with session.operation() as progress:
-        confirm = _confirm(session, progress, "Apply these changes?") if ask else None
+        confirm = _confirm(session, progress, "Apply these changes?", given=secrets) if ask else None
         result = bring_up(request, emit=progress, confirm=confirm, plan_file=plan_file, secrets=secrets)
     if session.json:
         session.write_result(asdict(result))
@@ -152,10 +152,15 @@ def _require_terminal(session: Session, ask: bool, name: str) -> None:
         )
 
 
-def _confirm(session: Session, progress: Progress, words: str) -> Callable[[Plan], bool]:
+def _confirm(
+    session: Session, progress: Progress, words: str, *, given: Collection[str] = ()
+) -> Callable[[Plan], bool]:
+    """`given`: secrets that this very command sets, and that are therefore not missing."""
+
     def confirm(plan: Plan) -> bool:
         with progress.paused():
-            _print_plan(session, plan, error_stream=True)
+            missing = tuple(name for name in plan.missing if name not in given)
+            _print_plan(session, replace(plan, missing=missing), error_stream=True)
             return click.confirm(f"\n{words}", err=True)
 
     return confirm

@@ -151,5 +151,8 @@ def _stage_time(stage: Stage) -> str:
         return ""
     if stage.seconds is not None:
         return duration(stage.seconds)
-    elapsed = duration(time.monotonic() - stage.started)
-    return f"{elapsed} of about {duration(stage.usual)}" if stage.usual else elapsed
+    elapsed = time.monotonic() - stage.started
+    if not stage.usual:
+        return duration(elapsed)
+    words = "of about" if elapsed < stage.usual else "usually"
+    return f"{duration(elapsed)} {words} {duration(stage.usual)}"
