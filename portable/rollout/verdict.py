@@ -130,7 +130,8 @@ class Judge:
             del track.held[key]
 
     def _stateful_peer_starting(self, view: View) -> bool:
-        return any(
+        """For stateless workloads only: two databases that crash must not excuse each other."""
+        return view.workload.controller.kind != "StatefulSet" and any(
             name != view.workload.name
             and peer.controller.kind == "StatefulSet"
             and not self._tracks[name].done

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -136,3 +137,28 @@ def test_cron_jobs_are_ready_when_they_are_there() -> None:
     judge = Judge({"nightly": cron}, lambda _: (), {}, False)
     assert not judge.judge(View(cron), 0.0, synced=True, trouble=None).ready
     assert judge.judge(View(cron, live), 1.0, synced=True, trouble=None).ready
+
+
+@pytest.mark.parametrize(("kind", "excused"), [("Deployment", True), ("StatefulSet", False)])
+def test_only_what_keeps_no_state_is_excused_while_a_database_starts(kind: str, excused: bool) -> None:
+    view = recorded("crash")
+    view = replace(view, workload=replace(view.workload, controller=replace(view.workload.controller, kind=kind)))
+    db = workload("db", kind="StatefulSet")
+    judge = Judge({"crash": view.workload, "db": db}, lambda _: (), {}, False)
+    for quiet in (View(view.workload), View(db)):
+        judge.judge(quiet, 0.0, synced=True, trouble=None)
+    assert (judge.judge(view, 1.0, synced=True, trouble=None).cause is None) == excused
+
+
+def test_the_excuse_ends_with_the_database_ready() -> None:
+    view, ready = recorded("crash", timeout=600), recorded("ok")
+    db = replace(ready.workload, controller=replace(ready.workload.controller, kind="StatefulSet"))
+    judge = Judge({"crash": view.workload, "ok": db}, lambda _: (), {}, False)
+    judge.judge(View(view.workload), 0.0, synced=True, trouble=None)
+    judge.judge(View(db), 0.0, synced=True, trouble=None)
+    for now in (1.0, 50.0, 99.0):
+        assert judge.judge(view, now, synced=True, trouble=None).cause is None
+    judge.judge(replace(ready, workload=db), 100.0, synced=True, trouble=None)
+    assert judge.judge(view, 101.0, synced=True, trouble=None).cause is None
+    assert judge.judge(view, 128.0, synced=True, trouble=None).cause is None
+    assert judge.judge(view, 129.0, synced=True, trouble=None).cause is not None
