@@ -49,13 +49,13 @@ def clear_stale(folder: Path, *, patience: float = ORPHAN_SECONDS) -> None:
 
     Raises StateLocked for a lock of another host, or of a live process of this one.
     """
-    for path in sorted(folder.glob("*.json")):
+    # every file there counts as a lock for Pulumi, also the half-written one that a kill leaves behind
+    for path in sorted(folder.glob("*")):
         deadline = time.monotonic() + patience
         while (owner := _owner(path)) is not None:
             pid, host, who = owner
             if host == socket.gethostname() and not _runs(pid):
                 path.unlink(missing_ok=True)
-                path.with_name(path.name + ".attrs").unlink(missing_ok=True)
                 break
             if host != socket.gethostname() or time.monotonic() >= deadline:
                 raise StateLocked(

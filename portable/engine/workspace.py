@@ -88,7 +88,8 @@ def open_workspace(state: str | None) -> Workspace:
     chosen = os.environ.get("PORTABLE_STATE")
     root = Path(chosen).absolute() if chosen else platformdirs.user_state_path("portable")
     local = _local_folder(state, root)
-    workspace = Workspace(root, local.as_uri() if local else str(state), local)
+    # no side files for blob attributes: a kill while one is written would leave a backend that cannot be read
+    workspace = Workspace(root, f"{local.as_uri()}?metadata=skip" if local else str(state), local)
     if local is None:
         _require_shared_secrets(str(state), os.environ)
     try:
@@ -132,7 +133,7 @@ def _local_folder(state: str | None, root: Path) -> Path | None:
     if state is None:
         return root / "backend"
     if state.startswith("file://"):
-        return Path(state.removeprefix("file://").replace("~", str(Path.home()), 1)).absolute()
+        return Path(state.removeprefix("file://").partition("?")[0]).expanduser().absolute()
     return None
 
 

@@ -8,6 +8,7 @@ import socket
 import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -110,11 +111,19 @@ def test_a_lock_of_a_live_process_that_is_no_engine_is_broken(tmp_path: Path) ->
     assert not path.exists(), "a reused process id"
 
 
+def test_a_lock_that_was_being_written_when_its_process_was_killed_is_broken(tmp_path: Path) -> None:
+    (tmp_path / "fileblob123").write_text('{"pid": 1')
+    clear_stale(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_lock_of_a_live_engine_holds(tmp_path: Path) -> None:
     engine = tmp_path / "pulumi"
     engine.symlink_to("/bin/sleep")
     process = subprocess.Popen([engine, "60"])
     try:
+        while Path(f"/proc/{process.pid}/comm").read_text().strip() != "pulumi":  # set a moment after the start
+            time.sleep(0.01)
         path = _lock(tmp_path / "locks", process.pid, socket.gethostname())
         with pytest.raises(StateLocked, match=f"process {process.pid}"):
             clear_stale(tmp_path / "locks", patience=0.5)
