@@ -22,12 +22,14 @@ KEY_SECRET = "portable-digest-key"
 def secret_digests(
     kube: Kube, namespace: str, expected: Iterable[ExpectedSecret], labels: Mapping[str, str]
 ) -> tuple[dict[str, str], tuple[ExpectedSecret, ...]]:
-    """(resource name -> digest of its Secret's values, those that are missing or lack a key). The namespace must exist."""
+    """(resource name -> digest of its Secret's values, those that are missing or lack a key)."""
     wanted = tuple(expected)
     if not wanted:
         return {}, ()
     live = {secret["metadata"]["name"]: secret.get("data") or {} for secret in kube.list("v1", "Secret", namespace)}
     missing = tuple(entry for entry in wanted if not set(entry.keys) <= live.get(entry.name, {}).keys())
+    if len(missing) == len(wanted):  # nothing to digest, and perhaps no namespace yet to keep a key in
+        return {}, missing
     key = _key(kube, namespace, live, labels)
     return {entry.resource: _digest(key, live[entry.name]) for entry in wanted if entry not in missing}, missing
 

@@ -130,13 +130,13 @@ def mark(
     Raises ClusterError.
     """
     for attempt in range(_TRIES):
-        live = kube.get("v1", "Secret", _name(number), namespace)
-        if live is None:
+        kept = kube.get("v1", "Secret", _name(number), namespace)
+        if kept is None:
             return
-        revision = _decode(live)
+        revision = _decode(kept)
         known = {"images": images or revision.images, "live": live or revision.live}
         changed = _secret(replace(revision, status=status, **known), namespace)
-        changed["metadata"]["resourceVersion"] = live["metadata"]["resourceVersion"]
+        changed["metadata"]["resourceVersion"] = kept["metadata"]["resourceVersion"]
         try:
             kube.replace(changed)
         except ClusterError as error:
