@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	// A CronJob's timeZone is looked up in the program: the images hold no zone files.
+	_ "time/tzdata"
 
 	"github.com/coredns/coredns/coremain"
 	// Only the plugins that kubeadm's Corefile names: all of CoreDNS's would bring the SDKs of several clouds.
