@@ -6,7 +6,7 @@ import getpass
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +23,7 @@ from portable.provider import LocalImages
 from portable.rollout import revisions
 from portable.rollout.handover import hand_over_replicas
 from portable.rollout.rollback import nothing_to_go_back_to, roll_back
+from portable.rollout.stuck import retry_failed
 from portable.rollout.watch import Watcher
 from portable.secrets import ensure_namespace, set_secret
 from portable.situation import (
@@ -185,6 +186,7 @@ def _prepare(target: Target, before: Situation, kube: Kube, secrets: SecretFiles
 def _deploy(target: Target, now: Situation, kube: Kube, engine: Engine, emit: Emit) -> revisions.Revision:
     """Applies, watches, records. What fails goes back to its last good version before the failure is raised."""
     hand_over_replicas(kube, now.objects)
+    retry_failed(kube, now.objects.namespace, now.objects.workloads.values())
     revision = _revision(target, now)
     number = revisions.record(kube, now.objects.namespace, revision)
     try:
@@ -259,10 +261,9 @@ def _no_wait(_workload: str, _condition: str) -> None:
 
 
 def _revision(target: Target, now: Situation) -> revisions.Revision:
-    spec = json.dumps(asdict(replace(target.app, positions={})), sort_keys=True, default=lambda value: value.hex())
     return revisions.of_objects(
         now.objects,
-        spec=spec,
+        spec=json.dumps(target.app.spec, sort_keys=True),
         spec_digest=target.app.digest,
         cluster_uid=now.cluster_uid,
         portable_version=__version__,
