@@ -87,7 +87,8 @@ class Document:
     """A spec, possibly merged from several files. `sources` maps each file's name to its text.
 
     `metadata` is what `${metadata...}` means in files other than portable.yaml (Score files have their own). `hidden` is
-    the part of every path that a Score file's author never wrote.
+    the part of every path that a Score file's author never wrote. `used` are resources that have done their work already:
+    a Score file's `dns` gave a route its host.
     """
 
     file: str
@@ -95,6 +96,7 @@ class Document:
     sources: Mapping[str, str] = field(default_factory=dict, repr=False)
     metadata: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
     hidden: Path = ()
+    used: frozenset[str] = frozenset()
 
     def find(self, path: Path) -> tuple[Node, int]:
         """The node at `path` or the nearest above it, and how many steps of `path` lead there."""

@@ -18,7 +18,7 @@ _ROOTS = ("metadata", "resources", "workloads")
 
 def check_references(facts: Facts) -> Iterator[Problem]:
     """Every reference that leads nowhere or where it must not, and resources that nothing refers to (warnings)."""
-    used: set[str] = set()
+    used = set(facts.document.used)
     for workload in facts.app.workloads.values():
         path = ("workloads", workload.name)
         for name, container in workload.containers.items():

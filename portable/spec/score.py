@@ -28,6 +28,7 @@ class _Score:
     name: str
     resources: dict[str, Node] = field(default_factory=dict)
     routes: dict[str, Node] = field(default_factory=dict)
+    used: set[str] = field(default_factory=set)
     problems: list[Problem] = field(default_factory=list)
 
     def report(self, node: Node, message: str, **rest: Any) -> None:
@@ -65,7 +66,8 @@ def _whole(document: Document) -> tuple[Document, list[Problem]]:
         "workloads": Node({name: Node(body.content, at, named.mark)}, at, at),
         "resources": Node(dict(score.resources), at, at),
     }
-    app = Document(document.file, Node(content, at), document.sources, {document.file: metadata}, ("workloads", name))
+    root, hidden = Node(content, at), ("workloads", name)
+    app = Document(document.file, root, document.sources, {document.file: metadata}, hidden, frozenset(score.used))
     return app, score.problems
 
 
@@ -79,6 +81,7 @@ def _wrapped(document: Document) -> tuple[Document, list[Problem]]:
     bodies: dict[str, Node] = {}
     sources: dict[str, str] = {}
     metadata: dict[str, Mapping[str, Any]] = {}
+    used: set[str] = set()
     for name, workload in workloads.content.items():
         reference = workload.child("score")
         if reference is None or not isinstance(reference.content, str):
@@ -96,6 +99,7 @@ def _wrapped(document: Document) -> tuple[Document, list[Problem]]:
         problems += score.problems
         sources.update(read.sources)
         metadata[read.file] = read.root.plain()["metadata"]
+        used |= score.used
     _raise_errors(problems, document)
     if not bodies:
         return document, []
@@ -106,7 +110,8 @@ def _wrapped(document: Document) -> tuple[Document, list[Problem]]:
     theirs = Node(resources, workloads.mark, workloads.key)
     content["resources"] = merge(theirs, own) if own is not None else theirs
     root = Node(content, document.root.mark)
-    return Document(document.file, root, {**document.sources, **sources}, metadata), problems
+    read_from = {**document.sources, **sources}
+    return Document(document.file, root, read_from, metadata, used=frozenset(used)), problems
 
 
 def _raise_errors(problems: list[Problem], document: Document) -> None:
@@ -316,12 +321,8 @@ def _config(score: _Score, _name: str, node: Node, params: Mapping[str, Any]) ->
 
 
 def _dns(score: _Score, _name: str, node: Node, params: Mapping[str, Any]) -> dict[str, Any]:
-    host = _only(score, node, params, ("host",)).get("host")
-    if host is None:
-        host = f"{score.name}.localhost"
-        score.warn(
-            node, f"the host name {host} is used: the file gives none", hint="`params: {host: shop.example.com}`"
-        )
+    # Score leaves the name to whoever runs the app; this one is the user's own machine by RFC 6761.
+    host = _only(score, node, params, ("host",)).get("host", f"{score.name}.localhost")
     return {"type": "config", "data": {"host": host}}
 
 
@@ -346,7 +347,10 @@ def _host(score: _Score, placeholder: Placeholder) -> str | None:
     resource = score.resources.get(placeholder.name)
     data = resource.child("data") if resource is not None and placeholder.root == "resources" else None
     host = data.child(placeholder.output) if data is not None else None
-    return str(host.content) if host is not None else None
+    if host is None:
+        return None
+    score.used.add(placeholder.name)
+    return str(host.content)
 
 
 _TYPES: dict[str, Callable[..., dict[str, Any] | None]] = {

@@ -22,15 +22,9 @@ def test_the_examples_are_these() -> None:
     assert sorted(FILES) == ["hello", "score", "shop"]
 
 
-@pytest.mark.parametrize(("name", "environment"), [case for case in CASES if case[0] != "score"])
+@pytest.mark.parametrize(("name", "environment"), CASES)
 def test_valid_without_a_warning(name: str, environment: str | None) -> None:
     assert load_app(FILES[name], environment=environment).warnings == ()
-
-
-@pytest.mark.xfail(strict=True, reason="the import leaves a resource behind for `dns` although the route used it up")
-def test_the_score_file_is_warned_about_its_host_alone() -> None:
-    (warning,) = load_app(FILES["score"]).warnings
-    assert "hello-score.localhost" in warning.message
 
 
 @pytest.mark.parametrize("cloud", provider_names())

@@ -80,9 +80,18 @@ def test_a_plain_score_file(tmp_path: Path) -> None:
         "data": Volume("data", "3Gi"),
         "dns": Config("dns", {"host": "my-app.localhost"}),
     }
-    assert [warning.message for warning in loaded.warnings] == [
-        "the host name my-app.localhost is used: the file gives none"
-    ]
+    assert loaded.warnings == ()
+
+
+def test_a_host_that_a_route_takes_is_used_and_one_that_nobody_takes_is_not(tmp_path: Path) -> None:
+    text = SCORE.replace("      HOST: ${resources.dns.host}\n", "")
+    assert text != SCORE
+    assert load_app(_write(tmp_path, score=text)).warnings == ()
+    wrapped = HEAD + "workloads: {api: {score: ./score.yaml}}\n"
+    assert load_app(_write(tmp_path, portable=wrapped, score=text)).warnings == ()
+    lonely = text.replace('host: "${resources.dns.host}"', "host: my.example.com")
+    (warning,) = load_app(_write(tmp_path, score=lonely)).warnings
+    assert warning.message == 'nothing uses "dns"'
 
 
 def test_the_older_list_forms(tmp_path: Path) -> None:
