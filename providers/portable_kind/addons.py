@@ -26,6 +26,8 @@ LABEL = "portable.dev/addons"
 READY_SECONDS = 300.0
 LOAD_BALANCER = "portable-load-balancer"
 LOAD_BALANCER_IMAGE = "registry.k8s.io/cloud-provider-kind/cloud-controller-manager:v0.6.0"
+# It is available only after its first round of the nodes, some 20 s, and nothing but autoscaling needs it.
+NOT_WAITED_FOR = "metrics-server"
 # Kinds of which a release may leave an object out that an earlier one had.
 PRUNED = (("apps/v1", "Deployment"), ("apps/v1", "DaemonSet"), ("v1", "Service"))
 
@@ -169,14 +171,16 @@ def _start_load_balancer(emit: Emit) -> None:
 
 
 def _wait(kube: Kube, objects: Sequence[KubeObject], emit: Emit) -> None:
-    """Until every controller's pods are available. Raises ProviderError with those that are not."""
+    """Until the controllers' pods are available. Raises ProviderError with those that are not."""
     deadline = time.monotonic() + READY_SECONDS
     said = ""
     while True:
         waiting = [
             f"{manifest['kind']}/{manifest['metadata']['name']}"
             for manifest in objects
-            if manifest["kind"] in ("Deployment", "DaemonSet") and not _is_available(kube, manifest)
+            if manifest["kind"] in ("Deployment", "DaemonSet")
+            and manifest["metadata"]["name"] != NOT_WAITED_FOR
+            and not _is_available(kube, manifest)
         ]
         if not waiting:
             return

@@ -319,7 +319,12 @@ def test_a_half_made_cluster_is_removed_and_made_again(made: Made) -> None:
     code = f"from tests.e2e.test_kind_provider import make; make({name!r}, 1)"
     try:
         process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, start_new_session=True)
-        eventually(lambda: any(node.running for node in docker.nodes(name)))
+
+        def half_way() -> bool:
+            assert process.poll() is None, "it ended before it could be killed"
+            return any(node.running for node in docker.nodes(name))
+
+        eventually(half_way)
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         half = docker.nodes(name)
