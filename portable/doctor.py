@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from portable.errors import ToolError
+from portable.errors import EngineError, ToolError
 from portable.events import Emit
 from portable.provider import Check, load_provider
 
@@ -63,17 +63,21 @@ def _pulumi(fix: bool, emit: Emit) -> Check:
 
 
 def _folders() -> Iterator[Check]:
-    import platformdirs
-
+    from portable.engine.workspace import open_workspace
     from portable.tools import cache
 
-    state = platformdirs.user_state_path("portable")
-    for name, path in (("state folder", state), ("tool cache", cache.root())):
-        reason = _not_writable(path)
-        if reason is None:
-            yield Check(name, "ok", str(path))
-        else:
-            yield Check(name, "missing", f"{path}: {reason}", "make it writable for this user")
+    try:
+        yield _folder("state folder", open_workspace(None).root)
+    except EngineError as error:
+        yield Check("state folder", "missing", error.message, error.fix)
+    yield _folder("tool cache", cache.root())
+
+
+def _folder(name: str, path: Path) -> Check:
+    reason = _not_writable(path)
+    if reason is None:
+        return Check(name, "ok", str(path))
+    return Check(name, "missing", f"{path}: {reason}", "make it writable for this user")
 
 
 def _not_writable(path: Path) -> str | None:

@@ -243,18 +243,24 @@ def load_provider(name: str) -> Provider:
 
     found = {entry.name: entry for entry in entry_points(group=ENTRY_POINT_GROUP)}
     entry = found.get(name)
-    provider: Provider | None = entry.load()() if entry is not None else None
-    if provider is None:
-        candidates = (candidate.load()() for candidate in found.values())
-        provider = next((candidate for candidate in candidates if name in candidate.aliases), None)
-    if provider is None:
-        known = ", ".join(sorted(found)) or "none"
-        raise UsageError(
-            f"no provider is called {name!r}", detail=f"installed: {known}", fix="see `portable providers list`"
-        )
+    provider = entry.load()() if entry is not None else _by_alias(name, [each.load()() for each in found.values()])
     if provider.protocol != PROTOCOL_VERSION:
         raise UsageError(
             f"the plugin {provider.name!r} speaks protocol {provider.protocol}, this portable speaks {PROTOCOL_VERSION}",
             fix="install a version of the plugin that matches",
         )
     return provider
+
+
+def _by_alias(name: str, providers: Sequence[Provider]) -> Provider:
+    from portable.spec.document import did_you_mean
+
+    for provider in providers:
+        if name in provider.aliases:
+            return provider
+    near = did_you_mean(name, [known for provider in providers for known in (provider.name, *provider.aliases)])
+    raise UsageError(
+        f"no provider is called {name!r}" + (f": {near}" if near else ""),
+        detail=f"installed: {', '.join(sorted(provider.name for provider in providers)) or 'none'}",
+        fix="see `portable providers list`",
+    )

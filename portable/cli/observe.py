@@ -214,12 +214,12 @@ def outputs(session: Session, request: Request) -> None:
 def _require_workload(objects: Objects, name: str) -> None:
     if name in objects.workloads:
         return
-    from difflib import get_close_matches
+    from portable.spec.document import did_you_mean
 
-    near = get_close_matches(name, objects.workloads, n=1)
+    near = did_you_mean(name, objects.workloads)
     known = ", ".join(objects.workloads)
     raise UsageError(
-        f"the spec has no workload called {name!r}" + (f": did you mean {near[0]!r}?" if near else ""),
+        f"the spec has no workload called {name!r}" + (f": {near}" if near else ""),
         detail=f"workloads: {known}",
     )
 

@@ -1,15 +1,14 @@
-"""docs/reference/cli.md, made from the commands themselves: `python -m portable.cli.reference > docs/reference/cli.md`."""
+"""docs/reference/cli.md, made from the commands themselves."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 
 import click
 
 _HEAD = """# The command line
 
-Made from the commands themselves by `python -m portable.cli.reference`; a test compares. Do not edit.
+<!-- Made from the commands themselves by `make docs`; a test compares. -->
 
 ## What holds for every command
 
@@ -72,7 +71,3 @@ def _sections(command: click.Command, context: click.Context) -> Iterator[str]:
             if child is not None:
                 inner = click.Context(child, parent=context, info_name=name, max_content_width=80, terminal_width=80)
                 yield from _sections(child, inner)
-
-
-if __name__ == "__main__":
-    sys.stdout.write(cli_markdown())

@@ -18,25 +18,20 @@ if TYPE_CHECKING:
 
 @command("init", "portable init\nportable init shop/portable.yaml")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False), default=Path("portable.yaml"))
-@click.option("--force", is_flag=True, help="Overwrite the file if it is there.")
 @click.pass_obj
-def init(session: Session, file: Path, force: bool) -> None:
-    """Write a commented starter portable.yaml."""
-    from portable.spec import starter
+def init(session: Session, file: Path) -> None:
+    """Write a commented starter portable.yaml.
 
-    try:
-        with file.open("w" if force else "x", encoding="utf-8") as out:
-            out.write(starter())
-    except FileExistsError:
-        raise UsageError(f"{file} exists already", fix="pass --force to overwrite it, or name another file") from None
-    except OSError as error:
-        raise UsageError(
-            f"{file} cannot be written: {error.strerror}", fix="name a file in a folder that exists"
-        ) from error
+    Beside it goes the schema for editors, in .portable; nothing that is there is overwritten.
+    """
+    from portable.init import write_starter
+
+    written = write_starter(file)
     if session.json:
-        session.write_json({"file": str(file)})
+        session.write_json({"file": str(file), "written": [str(path) for path in written]})
         return
-    click.echo(f"wrote {file}\nnext: portable validate, then portable up --cloud kind")
+    names = " and ".join(str(path) for path in written)
+    click.echo(f"wrote {names}\nnext: portable validate, then portable up --cloud kind")
 
 
 @command("validate", "portable validate\nportable validate score.yaml --cloud aws --cloud gke --output json")

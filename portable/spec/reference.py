@@ -24,7 +24,7 @@ _RESOURCES = ("volume", "secret", "config", "registry", "postgres", "redis")
 _PREAMBLE = """\
 # The spec
 
-<!-- Generated from schemas/portable_schemas/app.v1.schema.json by `portable.spec.reference_markdown`. -->
+<!-- Made from schemas/portable_schemas/app.v1.schema.json by `make docs`; a test compares. -->
 
 A spec is one YAML 1.2 file, `portable.yaml`. Maps are keyed by name; unknown keys are errors. A plain `score.yaml`
 (Score v1b1) is accepted in its place.

@@ -1,7 +1,8 @@
 """Checks a document against its JSON Schema and says what is wrong in the spec's words.
 
 The schemas avoid `oneOf` and `anyOf`, so that every jsonschema error is about one place; texts that a pattern cannot give
-stand in the schema as `patternErrorMessage` (which YAML editors show, too).
+stand in the schema as `patternErrorMessage` (which YAML editors show, too), and why a number has a floor as
+`minimumErrorMessage`.
 """
 
 from __future__ import annotations
@@ -234,6 +235,7 @@ def _bound(error: Any, path: Path, _context: _Context) -> _Words:
         {
             "message": f"{_subject(path)} is too {'small' if small else 'large'}: {shown(error.instance)}",
             "expected": f"{than} {error.validator_value}",
+            "hint": error.schema.get("minimumErrorMessage", "") if small else "",
         },
     )
 

@@ -1,21 +1,17 @@
-"""Every command explains itself, and the reference page says what the commands say."""
+"""Every command explains itself."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import click
 import pytest
 from click.testing import CliRunner
 
 from portable.cli.commands import portable
-from portable.cli.reference import cli_markdown
 from portable.cli.session import Session
 
 pytestmark = pytest.mark.unit
-
-PAGE = Path(__file__).parents[3] / "docs" / "reference" / "cli.md"
 
 
 def _paths(group: click.Group, before: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
@@ -59,7 +55,3 @@ def test_every_option_has_a_help_text(path: tuple[str, ...]) -> None:
 
 def test_one_line_helps_are_not_cut() -> None:
     assert "..." not in CliRunner().invoke(portable, ["--help"], obj=Session()).output.partition("Commands:")[2]
-
-
-def test_the_reference_page_is_current() -> None:
-    assert PAGE.read_text() == cli_markdown(), "renew it: python -m portable.cli.reference > docs/reference/cli.md"

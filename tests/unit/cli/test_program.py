@@ -55,12 +55,14 @@ def test_validate_imports_no_terminal_no_cluster_no_engine(folder: Path) -> None
         (["validate", "--clod", "kind"], 2, "'--cloud'"),
         (["validate", "no-such-file.yaml"], 2, "no-such-file.yaml"),
         (["render", "--cloud", "nowhere"], 2, "nowhere"),
+        (["render", "--cloud", "kimd"], 2, 'did you mean "kind"?'),
+        (["render", "--cloud", "gek"], 2, 'did you mean "gke"?'),
         (["render"], 2, "--cloud"),
         (["up", "--cloud", "kind"], 2, "--yes"),
         (["destroy", "--cloud", "kind"], 2, "--yes"),
         (["up", "--cloud", "kind", "--secret", "api-token"], 2, "NAME[.KEY]=FILE"),
         (["schema", "nothing"], 2, "app.v1"),
-        (["logs", "wbe", "--cloud", "kind"], 2, "did you mean 'web'?"),
+        (["logs", "wbe", "--cloud", "kind"], 2, 'did you mean "web"?'),
         (["secret"], 2, "list"),
     ],
 )
@@ -100,15 +102,36 @@ def test_wrong_spec_is_2_with_place_and_caret(folder: Path) -> None:
 def test_init_writes_a_valid_spec_and_never_overwrites(tmp_path: Path) -> None:
     assert portable(tmp_path, "init").returncode == 0
     written = (tmp_path / "portable.yaml").read_text()
-    assert "yaml-language-server" in written
     assert portable(tmp_path, "validate", "--cloud", "all").returncode == 0
     (tmp_path / "portable.yaml").write_text("mine")
     refused = portable(tmp_path, "init")
     assert refused.returncode == 2
-    assert "--force" in refused.stderr
+    assert "name another file" in refused.stderr
     assert (tmp_path / "portable.yaml").read_text() == "mine"
-    assert portable(tmp_path, "init", "--force").returncode == 0
-    assert (tmp_path / "portable.yaml").read_text() == written
+    schema = tmp_path / ".portable" / "app.v1.schema.json"
+    schema.write_text("mine, too")
+    assert portable(tmp_path, "init", "other.yaml").stdout.startswith("wrote other.yaml\n")
+    assert ((tmp_path / "other.yaml").read_text(), schema.read_text()) == (written, "mine, too")
+
+
+def test_the_header_that_init_writes_leads_to_the_schema(tmp_path: Path) -> None:
+    (tmp_path / "shop").mkdir()
+    done = portable(tmp_path, "--output", "json", "init", "shop/portable.yaml")
+    spec = tmp_path / "shop" / "portable.yaml"
+    header = spec.read_text().splitlines()[0]
+    schema = spec.parent / header.removeprefix("# yaml-language-server: $schema=")
+    assert json.loads(schema.read_text()) == json.loads(portable(tmp_path, "schema").stdout)
+    named = [str(path.relative_to(tmp_path)) for path in (spec, schema)]
+    assert json.loads(done.stdout) == {"file": named[0], "written": named}
+
+
+def test_init_says_where_nothing_can_be_written(tmp_path: Path) -> None:
+    done = portable(tmp_path, "init", "missing/portable.yaml")
+    assert (done.returncode, "folder that exists" in done.stderr) == (2, True)
+    (tmp_path / ".portable").write_text("a file where the schema's folder would be")
+    done = portable(tmp_path, "init")
+    assert (done.returncode, "portable schema" in done.stderr) == (2, True)
+    assert (tmp_path / "portable.yaml").is_file()
 
 
 @pytest.mark.parametrize("place", ["before", "after"])

@@ -82,7 +82,12 @@ SCHEMA = {
         "too long: 64 characters",
         "63 characters at most",
     ),
-    "scale to zero": (with_workload(f"{MAIN}\nscale: {{min: 0}}"), "7:18", "min is too small: 0", "at least 1"),
+    "scale to zero": (
+        with_workload(f"{MAIN}\nscale: {{min: 0}}"),
+        "7:18",
+        "min is too small: 0",
+        "no event-driven scaler is part of portable",
+    ),
     "duration": (with_workload(f"{MAIN}\nrollout: {{timeout: 10 min}}"), "7:24", '"10 min" is not a valid', "10m"),
     "duration number": (
         with_workload(f"{MAIN}\nrollout: {{timeout: 10}}"),
