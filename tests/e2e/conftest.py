@@ -20,6 +20,10 @@ from portable.kube import Kube
 
 ROOT = Path(__file__).resolve().parents[2]
 PORTABLE = Path(sys.executable).with_name("portable")
+HELLO: Mapping[str, Any] = {
+    "containers": {"main": {"image": "hello:1.0", "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}}}},
+    "service": {"ports": {"http": {"port": 80, "targetPort": 8080}}},
+}
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,10 @@ class Run:
     def json(self) -> Any:
         return json.loads(self.out)
 
+    def events(self) -> list[dict[str, Any]]:
+        """What an operation with `--output json` wrote: JSON lines, the last of them its result or error."""
+        return [json.loads(line) for line in self.out.splitlines()]
+
     def __str__(self) -> str:
         return f"$ portable {' '.join(self.command)}\n[exit {self.code}, {self.seconds:.1f} s]\n{self.out}\n{self.err}"
 
@@ -47,7 +55,12 @@ class Portable:
     env: Mapping[str, str] = field(repr=False)
 
     def __call__(
-        self, *arguments: str | Path, code: int | None = 0, stdin: str | None = None, cwd: Path | None = None, timeout: float = 420
+        self,
+        *arguments: str | Path,
+        code: int | None = 0,
+        stdin: str | None = None,
+        cwd: Path | None = None,
+        timeout: float = 420,
     ) -> Run:
         """Fails the test unless the command exits with `code` (None: any)."""
         command = tuple(str(argument) for argument in arguments)
@@ -105,13 +118,23 @@ class Cluster:
 
 
 @pytest.fixture(scope="session")
-def cluster(portable: Portable) -> Iterator[Cluster]:
+def images() -> None:
+    """hello:1.0 and shop/app:1.0, built by the examples' own Makefiles; quick where nothing has changed."""
+    for example in ("hello", "shop"):
+        done = subprocess.run(
+            ["make", "-C", ROOT / "examples" / example, "images"], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="session")
+def cluster(portable: Portable, images: None) -> Iterator[Cluster]:
     """A running cluster with an app called `anchor` on it, which keeps it from being destroyed with a test's own app."""
     from portable_kind import Kind
 
     name = f"test-{secrets.token_hex(3)}"
     anchor = portable.folder / "anchor.yaml"
-    anchor.write_text(app("anchor", name, {"idle": {"containers": {"main": {"image": "shop/app:1.0", "args": ["idle"]}}}}))
+    anchor.write_text(app("anchor", name, {"idle": HELLO}))
     os.environ["PORTABLE_DATA"] = portable.env["PORTABLE_DATA"]
     try:
         portable("up", "--cloud", "kind", "--yes", anchor)
@@ -148,6 +171,7 @@ class AppUnderTest:
     name: str
     cluster: Cluster
     file: Path
+    portable: Portable
 
     @property
     def namespace(self) -> str:
@@ -157,18 +181,45 @@ class AppUnderTest:
         self.file.write_text(app(self.name, self.cluster.name, workloads, **more))
         return self.file
 
+    def run(self, command: str, *arguments: str | Path, code: int | None = 0, stdin: str | None = None) -> Run:
+        """`portable COMMAND` on this app. `command` may be of two words: "secret set"."""
+        named = ("--file", self.file) if command.split()[0] in ("logs", "open", "secret") else (self.file,)
+        return self.portable(*command.split(), "--cloud", "kind", *arguments, *named, code=code, stdin=stdin)
+
+    def up(self, *arguments: str | Path) -> dict[str, Any]:
+        """`portable up`, which must succeed; its result."""
+        return self.run("up", "--yes", "--output", "json", *arguments).events()[-1]
+
+    def destroy(self, *arguments: str) -> Run:
+        return self.run("destroy", "--yes", "--keep-cluster", *arguments)
+
+    def get(self, api_version: str, kind: str, name: str) -> dict[str, Any]:
+        """The live object, which must be there."""
+        found = self.cluster.kube.get(api_version, kind, name, self.namespace)
+        assert found is not None, f"{kind}/{name} is not in {self.namespace}"
+        return found
+
     def pods(self, workload: str) -> Sequence[dict[str, Any]]:
         selector = f"app.kubernetes.io/name={workload}"
         return self.cluster.kube.list("v1", "Pod", self.namespace, label_selector=selector)
 
+    def pod_uids(self, *workloads: str) -> dict[str, tuple[str, ...]]:
+        """workload -> UIDs of its pods that are not on their way out; without names, of all workloads."""
+        found: dict[str, list[str]] = {name: [] for name in workloads}
+        for pod in self.cluster.kube.list("v1", "Pod", self.namespace, label_selector="app.kubernetes.io/name"):
+            name = pod["metadata"]["labels"]["app.kubernetes.io/name"]
+            if "deletionTimestamp" not in pod["metadata"] and (not workloads or name in workloads):
+                found.setdefault(name, []).append(pod["metadata"]["uid"])
+        return {name: tuple(sorted(uids)) for name, uids in found.items()}
 
-@pytest.fixture()
+
+@pytest.fixture
 def make_app(portable: Portable, cluster: Cluster, tmp_path: Path) -> Iterator[Callable[[str], AppUnderTest]]:
     """`make_app("name")` gives an app on the shared cluster; it is destroyed with its data when the test ends."""
     made: list[AppUnderTest] = []
 
     def make(prefix: str) -> AppUnderTest:
-        entry = AppUnderTest(f"{prefix}-{secrets.token_hex(2)}", cluster, tmp_path / f"{prefix}.yaml")
+        entry = AppUnderTest(f"{prefix}-{secrets.token_hex(2)}", cluster, tmp_path / f"{prefix}.yaml", portable)
         made.append(entry)
         return entry
 
