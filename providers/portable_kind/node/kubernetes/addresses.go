@@ -65,41 +65,58 @@ func parsePool(text string, link netlink.Link) (addressPool, error) {
 }
 
 // syncAddresses makes the pool's addresses on the node's interface exactly `wanted`, and tells the network about new ones.
-func syncAddresses(wanted []net.IP, pool addressPool) error {
+//
+// An address that is held `elsewhere` from now on is kept until another node answers for it: a node that comes back is Ready
+// before its load balancer runs. `waiting` says that there is such an address.
+func syncAddresses(wanted []net.IP, elsewhere map[string]bool, pool addressPool) (waiting bool, err error) {
 	present, err := netlink.AddrList(pool.link, netlink.FAMILY_V4)
 	if err != nil {
-		return err
+		return false, err
 	}
-	keep := map[string]bool{}
+	missing := map[string]net.IP{}
 	for _, ip := range wanted {
-		keep[ip.String()] = true
+		missing[ip.String()] = ip
 	}
 	for _, address := range present {
-		ones, _ := address.Mask.Size()
-		switch {
+		name := address.IP.String()
 		// The node's own address has the network's mask.
-		case ones != 32 || !pool.contains(address.IP):
-		case keep[address.IP.String()]:
-			delete(keep, address.IP.String())
-		default:
-			klog.InfoS("giving up an address", "address", address.IP)
-			if err := netlink.AddrDel(pool.link, &address); err != nil {
-				return fmt.Errorf("removing %s: %w", address.IP, err)
-			}
-		}
-	}
-	for _, ip := range wanted {
-		if !keep[ip.String()] {
+		if ones, _ := address.Mask.Size(); ones != 32 || !pool.contains(address.IP) {
 			continue
 		}
-		klog.InfoS("answering for an address", "address", ip)
-		address := &netlink.Addr{IPNet: &net.IPNet{IP: ip, Mask: net.CIDRMask(32, 32)}}
-		if err := netlink.AddrReplace(pool.link, address); err != nil {
-			return fmt.Errorf("adding %s: %w", ip, err)
+		if missing[name] != nil {
+			delete(missing, name)
+			continue
 		}
-		if err := announce(pool.link, ip); err != nil {
-			return fmt.Errorf("announcing %s: %w", ip, err)
+		if elsewhere[name] {
+			answered, err := answersARP(pool.link, address.IP)
+			if err != nil {
+				return waiting, err
+			}
+			if !answered {
+				waiting = true
+				continue
+			}
 		}
+		klog.InfoS("giving up an address", "address", name)
+		if err := netlink.AddrDel(pool.link, &address); err != nil {
+			return waiting, fmt.Errorf("removing %s: %w", name, err)
+		}
+	}
+	for _, ip := range missing {
+		if err := hold(pool.link, ip); err != nil {
+			return waiting, err
+		}
+	}
+	return waiting, nil
+}
+
+func hold(link netlink.Link, ip net.IP) error {
+	klog.InfoS("answering for an address", "address", ip)
+	if err := netlink.AddrReplace(link, &netlink.Addr{IPNet: &net.IPNet{IP: ip, Mask: net.CIDRMask(32, 32)}}); err != nil {
+		return fmt.Errorf("adding %s: %w", ip, err)
+	}
+	if err := announce(link, ip); err != nil {
+		return fmt.Errorf("announcing %s: %w", ip, err)
 	}
 	return nil
 }

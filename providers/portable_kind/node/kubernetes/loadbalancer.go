@@ -80,7 +80,8 @@ func runLoadBalancer(node, pool string) error {
 		select {
 		case <-ctx.Done():
 			// Another node takes the addresses over only if this one does not answer for them any more.
-			return syncAddresses(nil, lb.pool)
+			_, err := syncAddresses(nil, nil, lb.pool)
+			return err
 		case <-lb.changed:
 		}
 	}
@@ -145,13 +146,22 @@ func (lb *loadBalancer) reconcile(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	held := []net.IP{}
+	held, elsewhere := []net.IP{}, map[string]bool{}
 	for _, service := range services {
-		if address := addressOf(service); address != nil && lb.pool.contains(address) && lb.holder(service, nodes) == lb.node {
+		address := addressOf(service)
+		switch {
+		case address == nil || !lb.pool.contains(address):
+		case lb.holder(service, nodes) == lb.node:
 			held = append(held, address)
+		default:
+			elsewhere[address.String()] = true
 		}
 	}
-	return syncAddresses(held, lb.pool)
+	waiting, err := syncAddresses(held, elsewhere, lb.pool)
+	if waiting {
+		time.AfterFunc(time.Second, func() { lb.poke(nil) })
+	}
+	return err
 }
 
 // served are the Services that ask for an address and for no other controller's.
