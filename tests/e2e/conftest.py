@@ -108,7 +108,9 @@ def new_portable(folder: Path) -> Portable:
 
 @pytest.fixture(scope="session")
 def portable(tmp_path_factory: pytest.TempPathFactory) -> Portable:
-    return new_portable(tmp_path_factory.mktemp("portable"))
+    """With PORTABLE_E2E_KEEP=FOLDER state and cluster stay there, so that a test under work starts at once the next time."""
+    kept = os.environ.get("PORTABLE_E2E_KEEP")
+    return new_portable(Path(kept).absolute() if kept else tmp_path_factory.mktemp("portable"))
 
 
 @dataclass(frozen=True)
@@ -132,7 +134,8 @@ def cluster(portable: Portable, images: None) -> Iterator[Cluster]:
     """A running cluster with an app called `anchor` on it, which keeps it from being destroyed with a test's own app."""
     from portable_kind import Kind
 
-    name = f"test-{secrets.token_hex(3)}"
+    kept = "PORTABLE_E2E_KEEP" in os.environ
+    name = f"kept-{portable.folder.name}" if kept else f"test-{secrets.token_hex(3)}"
     anchor = portable.folder / "anchor.yaml"
     anchor.write_text(app("anchor", name, {"idle": HELLO}))
     os.environ["PORTABLE_DATA"] = portable.env["PORTABLE_DATA"]
@@ -140,7 +143,8 @@ def cluster(portable: Portable, images: None) -> Iterator[Cluster]:
         portable("up", "--cloud", "kind", "--yes", anchor)
         yield Cluster(name, Kube.connect(Kind().credentials(name).kubeconfig))
     finally:
-        portable("destroy", "--cloud", "kind", "--yes", "--destroy-data", anchor)
+        if not kept:
+            portable("destroy", "--cloud", "kind", "--yes", "--destroy-data", anchor)
 
 
 def app(
