@@ -15,9 +15,9 @@ from portable.errors import ClusterError, Problem
 from portable.events import Emit
 from portable.kube import FIELD_MANAGER, Kube, Propagation
 from portable.provider import Inputs, KubeObject, Outputs
+from portable_stacks.app.resources import ANNOTATION_PREFIX
 
 DELETE_SECONDS = 600.0
-ANNOTATION_PREFIX = "pulumi.com/"
 # Kinds whose pods must be gone with them. The others own nothing to wait for, and a foreground deletion would only queue them
 # behind the cluster's garbage collector.
 _OWNERS = ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job", "CronJob")

@@ -25,6 +25,7 @@ def _machine(name: str, tmp_path: Path, pulumi: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("PORTABLE_STATE", str(tmp_path / name))
     engine = Engine(Settings(pulumi=pulumi), nowhere)
     engine._workspace = replace(engine._workspace, local=None, backend=(tmp_path / "shared").as_uri())
+    engine._backend.workspace = engine._workspace
     engine._workspace.folder.mkdir(parents=True)
     (engine._workspace.folder / "Pulumi.yaml").write_text("name: portable\nruntime: python\n")
     return engine
