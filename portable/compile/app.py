@@ -212,7 +212,9 @@ def _stamp(scope: Scope, item: Item, template: dict[str, Any]) -> CompiledWorklo
     workload = scope.app.workloads.get(name)
     if workload is None:
         controller = reference(item.manifest)
-        return CompiledWorkload(name, controller, found, databases.TIMEOUT, "rollback", images=tuple(images))
+        return CompiledWorkload(
+            name, controller, found, databases.TIMEOUT, "rollback", images=tuple(images), section="resources"
+        )
     return CompiledWorkload(
         name=name,
         controller=reference(item.manifest),

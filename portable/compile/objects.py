@@ -69,7 +69,10 @@ class ExpectedSecret:
 
 @dataclass(frozen=True)
 class CompiledWorkload:
-    """What the rollout watcher follows. `digest` covers the pod template and all config it uses."""
+    """What the rollout watcher follows. `digest` covers the pod template and all config it uses.
+
+    `section`: where the spec has it; a database stands under `resources` and has none of a workload's keys.
+    """
 
     name: str
     controller: Reference
@@ -80,6 +83,12 @@ class CompiledWorkload:
     scale_min: int | None = None
     images: tuple[str, ...] = ()
     after: Mapping[str, Literal["ready", "complete"]] = field(default_factory=dict)
+    section: Literal["workloads", "resources"] = "workloads"
+
+    @property
+    def place(self) -> str:
+        """In the spec's words: "workloads.api", "resources.db"."""
+        return f"{self.section}.{self.name}"
 
 
 @dataclass(frozen=True)

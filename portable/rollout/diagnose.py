@@ -13,7 +13,7 @@ from dataclasses import replace
 from portable.errors import Cause
 from portable.rollout.containers import container_findings
 from portable.rollout.finding import NEVER, Finding, LogSource
-from portable.rollout.hints import exit_words
+from portable.rollout.hints import exit_words, in_its_words
 from portable.rollout.placement import pod_findings, refused_findings
 from portable.rollout.progress import Progress, shorten
 from portable.rollout.view import View, condition, containers, is_ready
@@ -33,7 +33,8 @@ def diagnose(
         if not is_ready(pod):
             found += container_findings(view, pod, names)
             found += pod_findings(view, pod, names, node_autoscaling)
-    return tuple(sorted(found, key=lambda finding: finding.patience))
+    told = (replace(finding, cause=in_its_words(finding.cause, view.workload)) for finding in found)
+    return tuple(sorted(told, key=lambda finding: finding.patience))
 
 
 def _job(view: View) -> Iterator[Finding]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 import signal
 from collections.abc import Sequence
+from dataclasses import replace
 from posixpath import dirname
 
+from portable.compile.objects import CompiledWorkload
 from portable.errors import Cause
 
 _PATH = re.compile(r"(?<![\w/:.])(/[\w.@+-]+(?:/[\w.@+-]+)*)/?")  # not the inside of a URL or a relative path
@@ -76,9 +78,28 @@ def _security(workload: str, line: str) -> str:
     )
 
 
-def with_log(cause: Cause, lines: tuple[str, ...]) -> Cause:
+def with_log(cause: Cause, lines: tuple[str, ...], workload: CompiledWorkload) -> Cause:
     """The cause with the log's last lines, and the hint that they give where they give one."""
-    from dataclasses import replace
-
     hint = for_log(lines, cause.workload) if cause.sign in ("CrashLoop", "CannotStart", "JobFailed") else ""
-    return replace(cause, log_tail=lines[-10:], hint=hint or cause.hint)
+    return in_its_words(replace(cause, log_tail=lines[-10:], hint=hint or cause.hint), workload)
+
+
+# What can be done about a database, where a workload's keys would be named: `portable` writes its containers, not the spec.
+_OF_A_DATABASE = {
+    "ImagePull": "check the nodes' way to that registry; a patch of {controller} can name another image",
+    "ConfigMissing": "run `portable up` again: it makes the credentials of {place}",
+    "Quota": "have the quota raised",
+    "Unschedulable": "raise cluster.nodes",
+    "Evicted": "give the cluster larger nodes",
+    "Timeout": "if it only needs more time, run `portable up` again: it goes on waiting",
+}
+_OTHERWISE = "portable sets {place} up by itself: its log says more, and a patch of {controller} can change what runs"
+
+
+def in_its_words(cause: Cause, workload: CompiledWorkload) -> Cause:
+    """The cause with a hint that names no keys which a database does not have."""
+    named = f"workloads.{workload.name}" in cause.hint or cause.sign in ("ImagePull", "ConfigMissing")
+    if workload.section == "workloads" or not named:
+        return cause
+    hint = _OF_A_DATABASE.get(cause.sign, _OTHERWISE)
+    return replace(cause, hint=hint.format(place=workload.place, controller=workload.controller))

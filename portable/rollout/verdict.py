@@ -159,7 +159,8 @@ class Judge:
             if cause.exit_code is None:  # a job deletes its pods when it gives up
                 known = crash.finding.cause
                 cause = replace(cause, pod=known.pod, container=known.container, exit_code=known.exit_code)
-        return with_log(replace(cause, seconds=round(now - _start(track, now), 1)), lines)
+        cause = replace(cause, seconds=round(now - _start(track, now), 1))
+        return with_log(cause, lines, self._workloads[cause.workload])
 
 
 def _keeps(view: View, held: _Held) -> bool:
@@ -219,4 +220,4 @@ def _out_of_time(track: _Track, view: View, far: Progress, now: float, trouble: 
         return replace(cause, seconds=round(seconds, 1))
     known = min(track.held.values(), key=lambda held: held.finding.patience, default=None)
     cause = timed_out(view, known.finding if known else None, far, seconds)
-    return with_log(replace(cause, seconds=round(seconds, 1)), known.lines if known else ())
+    return with_log(replace(cause, seconds=round(seconds, 1)), known.lines if known else (), view.workload)

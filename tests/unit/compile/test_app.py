@@ -170,6 +170,11 @@ def test_the_file_names_the_secrets_that_are_not_in_it() -> None:
     assert "tls-shop.example (kubernetes.io/tls): tls.crt, tls.key, valid for shop.example" in made
 
 
+def test_a_database_stands_under_resources() -> None:
+    found = compiled(workload(), resources=(Database("db", "postgres"),)).workloads
+    assert {each.place for each in found.values()} == {"workloads.web", "resources.db"}
+
+
 # Plugins
 
 

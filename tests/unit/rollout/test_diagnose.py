@@ -14,7 +14,7 @@ import pytest
 
 from portable.rollout.diagnose import diagnose, timed_out
 from portable.rollout.finding import NEVER, SIGNS, Finding
-from portable.rollout.hints import exit_words, for_log, writable_path
+from portable.rollout.hints import exit_words, for_log, with_log, writable_path
 from portable.rollout.images import pull_failure
 from portable.rollout.progress import progress
 from portable.rollout.view import Snapshot, View
@@ -163,6 +163,27 @@ def test_a_timeout_keeps_the_cause_that_is_known() -> None:
     assert cause.summary.endswith("(not ready after 300 s)")
     unknown = timed_out(view, None, progress(view), 300.2)
     assert (unknown.sign, unknown.summary) == ("Timeout", "not ready after 300 s: waiting for a node")
+
+
+@pytest.mark.parametrize("name", sorted(file.stem for file in RECORDED.glob("*.json")))
+def test_hints_about_a_database_name_no_keys_that_it_does_not_have(name: str) -> None:
+    view = recorded(name, section="resources")
+    causes = [finding.cause for finding in diagnose(view)]
+    causes += [with_log(cause, ("touch: /x/y: Read-only file system",), view.workload) for cause in causes]
+    late = timed_out(view, None, progress(view), 300.0)
+    assert "rollout.timeout" in late.hint
+    causes.append(with_log(late, (), view.workload))
+    for cause in causes:
+        assert "workloads." not in cause.hint
+        assert "portable secret set" not in cause.hint
+        assert "resource of type registry" not in cause.hint
+    assert causes[-1].hint.startswith("if it only needs more time")
+
+
+def test_a_hint_about_a_database_says_where_it_stands() -> None:
+    (crash, *_) = diagnose(recorded("crash", section="resources"))
+    assert "resources.crash " in crash.cause.hint
+    assert "patch of Deployment/crash" in crash.cause.hint
 
 
 def test_evictions_are_fatal_only_when_they_go_on() -> None:
