@@ -17,6 +17,7 @@ from portable_kind import docker, docker_engine, folders, kind, lifecycle, node_
 from portable_kind.configuration import Configuration
 
 MAX_NODES = 20
+PORT_ATTEMPTS = 3
 # "NAME-control-plane" becomes a host name, at most 63 characters (kind's own limit is 50).
 _NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,48}[a-z0-9])?")
 
@@ -132,19 +133,31 @@ def _make(name: str, inputs: Inputs, handle: int, emit: Emit) -> None:
     volumes = folders.volumes(name)
     # Every pod's user has to get to its own folder below.
     volumes.mkdir(parents=True, exist_ok=True, mode=0o755)
-    earlier = record.read(name)
-    configuration = Configuration(
-        name=name,
-        nodes=int(inputs["nodes"]),
-        image=image,
-        ports=ports.choose(earlier.ports if earlier else None),
-        volumes=str(volumes),
-        cgroup_v1=engine.cgroup == "1",
-    )
     began = time.monotonic()
     emit(Step(kind.STEP, "started", title=f"Creating the kind cluster {name}", detail=image, usual=40))
-    kind.create(configuration, folders.cluster(name) / "kubeconfig", handle, emit)
+    for attempt in range(PORT_ATTEMPTS):
+        configuration = Configuration(
+            name=name,
+            nodes=int(inputs["nodes"]),
+            image=image,
+            ports=_ports(name),
+            volumes=str(volumes),
+            cgroup_v1=engine.cgroup == "1",
+        )
+        try:
+            kind.create(configuration, folders.cluster(name) / "kubeconfig", handle, emit)
+            break
+        except ProviderError as error:
+            # Between our look and Docker's grip another program, or another cluster, may take a port.
+            if attempt + 1 == PORT_ATTEMPTS or not kind.failed_for_ports(error):
+                raise
+            emit(Step(kind.STEP, "progress", detail="a port was taken meanwhile: trying others"))
     emit(Step(kind.STEP, "done", seconds=time.monotonic() - began))
+
+
+def _ports(name: str) -> ports.Ports:
+    earlier = record.read(name)
+    return ports.choose(earlier.ports if earlier else None)
 
 
 def _complete(name: str, state: ClusterState) -> Outputs:

@@ -139,14 +139,18 @@ def _nodes_or_none(cluster_name: str) -> tuple[docker.Node, ...]:
         return ()
 
 
+_PORT_TAKEN = ("port is already allocated", "address already in use")
 _ADVICE = (
-    ("port is already allocated", "free that port or end what uses it, then run the command again"),
-    ("address already in use", "free that port or end what uses it, then run the command again"),
+    *((sign, "free that port or end what uses it, then run the command again") for sign in _PORT_TAKEN),
     ("no space left on device", "make room on the disk: `docker system prune` removes what Docker no longer needs"),
     ("too many open files", "raise fs.inotify.max_user_instances and max_user_watches (`portable doctor --fix`)"),
     ("Cannot connect to the Docker daemon", docker.ENGINE_FIX),
     ("failed to pull image", "no registry answers: `portable doctor --fix --cloud kind` builds the node image"),
 )
+
+
+def failed_for_ports(error: ProviderError) -> bool:
+    return any(sign in error.detail for sign in _PORT_TAKEN)
 
 
 def _advice(words: str) -> str:

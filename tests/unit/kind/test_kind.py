@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from portable.errors import ProviderError
-from portable.events import Event, Step
-from portable_kind import folders, kind
+from portable.events import Event, Step, nowhere
+from portable_kind import cluster, folders, kind
 from portable_kind.configuration import Configuration
 from portable_kind.ports import Ports
 
@@ -74,6 +74,33 @@ fi""",
     assert "port is already allocated" in caught.value.detail
     assert "free that port" in caught.value.fix
     assert (tmp_path / "calls").read_text().splitlines() == ["create cluster", "delete cluster"]
+
+
+def test_a_port_that_is_taken_meanwhile_is_replaced_by_another(
+    program: Callable[[str, str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PORTABLE_KIND_NODE_IMAGE", "kindest/node:v1.37.0")
+    program(
+        "docker", """[ "$1" = info ] && echo '{"ServerVersion": "28", "CgroupVersion": "2", "MemTotal": 1}'; exit 0"""
+    )
+    program(
+        "kind",
+        VERSION
+        + f"""if [ "$1" = create ]; then
+  cat >> {tmp_path}/configurations; echo >> {tmp_path}/configurations
+  [ -e {tmp_path}/tried ] && exit 0
+  touch {tmp_path}/tried
+  echo 'docker: Error response from daemon: Bind for 127.0.0.1:80 failed: port is already allocated.' >&2
+  exit 1
+fi""",
+    )
+    offered = iter([Ports(80, 443), Ports(8080, 8443)])
+    monkeypatch.setattr(cluster.ports, "choose", lambda _earlier: next(offered))
+    with kind.lock("dev", nowhere) as handle:
+        cluster._make("dev", {"name": "dev", "version": "", "nodes": 1}, handle, nowhere)
+    tried = [json.loads(line) for line in (tmp_path / "configurations").read_text().splitlines()]
+    mapped = [document["nodes"][0]["extraPortMappings"][0]["hostPort"] for document in tried]
+    assert mapped == [80, 8080]
 
 
 def test_kinds_words_for_a_missing_cluster(program: Callable[[str, str], Path]) -> None:
