@@ -12,7 +12,7 @@ _LOCKED = "the stack is currently locked"
 _CORRUPT = ("failed to load checkpoint", "unmarshalling", "invalid character", "snapshot integrity failure")
 _KEY = ("incorrect passphrase", "failed to decrypt", "passphrase must be set")
 # "creating urn:... : 1 error occurred:\n * " and the like, which Pulumi puts before a provider's own sentence
-_NOISE = re.compile(r"^(?:\w+ failed|(?:error|warning): )|\s*\* |\d+ errors? occurred:\s*|^\w+ urn:\S+: ", re.MULTILINE)
+_NOISE = re.compile(r"^\s*(?:error|warning): |\s*\* |\d+ errors? occurred:\s*|^\w+ urn:\S+: ", re.MULTILINE)
 
 
 def failure(

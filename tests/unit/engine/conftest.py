@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import secrets
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,26 +11,14 @@ import pytest
 from portable.engine import Engine, Settings
 from portable.events import Event, ResourceEvent
 from portable.home import Home
-from portable.kube import Kube
-from tests.control_plane import ControlPlane, control_plane
-
-__all__ = ["control_plane"]
+from portable.tools import require
+from portable.tools.pulumi import PULUMI
 
 
 @pytest.fixture(scope="session")
 def pulumi() -> Path:
-    """The CLI: as the tools find it, else $PORTABLE_PULUMI_BINARY, PATH or the build cache. Skips where there is none."""
-    chosen = os.environ.get("PORTABLE_PULUMI_BINARY") or shutil.which("pulumi")
-    path = Path(chosen) if chosen else Path.home() / ".cache/portable/build/bin/pulumi"
-    if not path.is_file():
-        pytest.skip("no Pulumi CLI: run `portable doctor --fix`")
-    return path
-
-
-@pytest.fixture(scope="session")
-def kube(control_plane: ControlPlane) -> Iterator[Kube]:
-    with Kube.connect(control_plane.kubeconfig) as kube:
-        yield kube
+    """The CLI, as the tools find it; fails with what to do where there is none."""
+    return require(PULUMI)
 
 
 @pytest.fixture

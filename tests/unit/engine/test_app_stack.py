@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
@@ -196,6 +197,18 @@ def test_credentials_outlive_a_destroy_without_data(
     assert engine.stacks() == []
     up(objects)
     assert _secret(kube, "db", space) != values
+
+
+def test_credentials_of_a_lost_state_are_taken_from_the_cluster(
+    up: Callable[..., None], kube: Kube, space: str, state_root: Path, engine: Engine, home: Home
+) -> None:
+    objects = world.app(space, generated=(world.credentials("db", space, "password"),))
+    up(objects)
+    values = _secret(kube, "db", space)
+    shutil.rmtree(state_root / "backend/.pulumi")
+    assert engine.state(home.app_stack) is None
+    up(objects)
+    assert _secret(kube, "db", space) == values
 
 
 def test_a_destroy_without_data_keeps_claims_and_their_namespace(

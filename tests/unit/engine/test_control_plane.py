@@ -6,14 +6,8 @@ import pytest
 
 from portable.errors import ClusterError
 from portable.kube import Kube
-from tests.control_plane import ControlPlane, control_plane  # noqa: F401
 
 pytestmark = pytest.mark.unit
-
-
-@pytest.fixture
-def kube(control_plane: ControlPlane) -> Kube:  # noqa: F811
-    return Kube.connect(control_plane.kubeconfig)
 
 
 def test_it_defaults_refuses_and_deletes_in_the_foreground(kube: Kube) -> None:
