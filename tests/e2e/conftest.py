@@ -39,6 +39,12 @@ class Run:
     def json(self) -> Any:
         return json.loads(self.out)
 
+    def error(self) -> dict[str, Any]:
+        """The error that ended an operation, as `--output json` tells it."""
+        last = self.events()[-1]
+        assert last["event"] == "error", str(self)
+        return last["error"]
+
     def events(self) -> list[dict[str, Any]]:
         """What an operation with `--output json` wrote: JSON lines, the last of them its result or error."""
         return [json.loads(line) for line in self.out.splitlines()]
@@ -111,6 +117,18 @@ def portable(tmp_path_factory: pytest.TempPathFactory) -> Portable:
     """With PORTABLE_E2E_KEEP=FOLDER state and cluster stay there, so that a test under work starts at once the next time."""
     kept = os.environ.get("PORTABLE_E2E_KEEP")
     return new_portable(Path(kept).absolute() if kept else tmp_path_factory.mktemp("portable"))
+
+
+@pytest.fixture(scope="session")
+def say(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Prints past the capture: for the figures that a test run is asked for."""
+    capture = request.config.pluginmanager.getplugin("capturemanager")
+
+    def print_it(text: str) -> None:
+        with capture.global_and_fixture_disabled():
+            print(f"\n{text}", flush=True)
+
+    return print_it
 
 
 @dataclass(frozen=True)
