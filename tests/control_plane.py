@@ -1,12 +1,10 @@
 """A real Kubernetes control plane for tests: etcd and kube-apiserver on loopback, without nodes.
 
 Enough for everything that the API server itself decides: server-side apply, dry runs, defaulting, admission, validation,
-foreground deletion and finalizers (with the controller manager). No pod ever runs. Use the session fixture
-
-    from tests.control_plane import control_plane  # noqa: F401
-
-or `start(folder)` as a context manager for a cluster of one's own. The binary is the project's multi-call Kubernetes build
-(acts by the name it is called by): `$PORTABLE_KUBE_BINARY`, else the one in the tool cache.
+foreground deletion and finalizers (with the controller manager). No pod ever runs. Tests use the fixture `control_plane` of
+`tests/conftest.py`, or `start(folder)` for a cluster of their own. The binary is the project's multi-call Kubernetes build
+(acts by the name it is called by), as `portable doctor --fix` leaves it in the tool cache; `$PORTABLE_KUBE_BINARY` names
+another one.
 """
 
 from __future__ import annotations
@@ -28,6 +26,8 @@ import pytest
 
 from portable.errors import ClusterError
 from portable.kube import Kube
+from portable.tools import go_build
+from portable_kind.node_image import KUBERNETES
 
 START_SECONDS = 120.0
 
@@ -45,31 +45,19 @@ class ControlPlane:
         return self.folder / "kubectl"
 
 
-def binary() -> Path | None:
-    """The multi-call binary, or None where it has not been built."""
+def binary() -> Path:
+    """The multi-call binary. Fails the test where it has not been built: a skip would hide half of the suite."""
     chosen = os.environ.get("PORTABLE_KUBE_BINARY")
-    path = Path(chosen) if chosen else Path.home() / ".cache/portable/build/kube.bin"
-    return path if path.is_file() else None
-
-
-@pytest.fixture(scope="session")
-def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
-    """One API server for the whole session: give each test a namespace of its own. With namespace and GC controllers."""
-    with start(tmp_path_factory.mktemp("control-plane"), controllers=("*",)) as plane:
-        yield plane
+    path = Path(chosen) if chosen else go_build.folder(KUBERNETES) / next(iter(KUBERNETES.packages))
+    if not path.is_file():
+        pytest.fail(f"there is no Kubernetes at {path}: run `portable doctor --fix --cloud kind`", pytrace=False)
+    return path
 
 
 @contextmanager
 def start(folder: Path, *, controllers: Sequence[str] = ()) -> Iterator[ControlPlane]:
-    """Runs etcd and kube-apiserver until the block ends. `controllers`: names for the controller manager; none: it is not run.
-
-    Skips the test where the binary is missing, unless $PORTABLE_KUBE_BINARY asked for it.
-    """
+    """Runs etcd and kube-apiserver until the block ends. `controllers`: names for the controller manager; none: it is not run."""
     kube = binary()
-    if kube is None:
-        if "PORTABLE_KUBE_BINARY" in os.environ:
-            pytest.fail(f"PORTABLE_KUBE_BINARY={os.environ['PORTABLE_KUBE_BINARY']} is no file")
-        pytest.skip("no Kubernetes binary: set PORTABLE_KUBE_BINARY")
     for name in ("etcd", "kube-apiserver", "kube-controller-manager", "kubectl"):
         (folder / name).symlink_to(kube)
     token = secrets.token_hex(16)

@@ -3,25 +3,17 @@ from __future__ import annotations
 import io
 import itertools
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import portable.target
 from portable.kube import Kube
-from tests.control_plane import ControlPlane, control_plane
+from tests.control_plane import ControlPlane
 from tests.unit.cli.programs import HELLO
 
-__all__ = ["control_plane"]
-
 _numbers = itertools.count(1)
-
-
-@pytest.fixture(scope="session")
-def kube(control_plane: ControlPlane) -> Iterator[Kube]:
-    with Kube.connect(control_plane.kubeconfig) as connected:
-        yield connected
 
 
 @pytest.fixture

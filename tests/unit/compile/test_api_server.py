@@ -15,7 +15,7 @@ from portable.errors import ClusterError
 from portable.kube import Kube
 from portable.provider import KubeObject
 from portable.spec import load_app
-from tests.control_plane import ControlPlane, control_plane  # noqa: F401
+from tests.control_plane import ControlPlane
 from tests.unit.compile.test_golden import CLOUDS, FOLDER, profile_of
 
 pytestmark = pytest.mark.contract
@@ -36,7 +36,7 @@ def objects_in(cloud: str, namespace: str) -> Objects:
 
 
 @pytest.mark.parametrize("cloud", CLOUDS)
-def test_every_object_is_accepted(control_plane: ControlPlane, cloud: str) -> None:  # noqa: F811
+def test_every_object_is_accepted(control_plane: ControlPlane, cloud: str) -> None:
     objects = objects_in(cloud, f"dry-{cloud}")
     with Kube.connect(control_plane.kubeconfig) as kube:
         kube.apply(objects.items[0].manifest)
@@ -55,7 +55,7 @@ def _refusals(kube: Kube, objects: Objects) -> list[ClusterError]:
 
 
 @pytest.mark.parametrize("cloud", CLOUDS)
-def test_every_pod_is_admitted_at_the_namespace_level(control_plane: ControlPlane, cloud: str) -> None:  # noqa: F811
+def test_every_pod_is_admitted_at_the_namespace_level(control_plane: ControlPlane, cloud: str) -> None:
     objects = objects_in(cloud, f"pods-{cloud}")
     assert objects.security_level == "baseline"  # one workload runs as root
     with Kube.connect(control_plane.kubeconfig) as kube:
@@ -65,7 +65,7 @@ def test_every_pod_is_admitted_at_the_namespace_level(control_plane: ControlPlan
             kube.apply(pod, dry_run=True)
 
 
-def test_restricted_pods_pass_a_restricted_namespace_and_root_does_not(control_plane: ControlPlane) -> None:  # noqa: F811
+def test_restricted_pods_pass_a_restricted_namespace_and_root_does_not(control_plane: ControlPlane) -> None:
     objects = objects_in("kind", "strict")
     namespace = copy.deepcopy(objects.items[0].manifest)
     namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] = "restricted"
@@ -99,7 +99,7 @@ def _pods(objects: Objects) -> list[KubeObject]:
 
 
 @pytest.mark.parametrize("cloud", CLOUDS)
-def test_kubectl_reads_the_rendered_file(control_plane: ControlPlane, cloud: str) -> None:  # noqa: F811
+def test_kubectl_reads_the_rendered_file(control_plane: ControlPlane, cloud: str) -> None:
     objects = objects_in(cloud, f"file-{cloud}")
     (control_plane.folder / "kubeconfig").write_text(control_plane.kubeconfig)
     with Kube.connect(control_plane.kubeconfig) as kube:
