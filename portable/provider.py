@@ -119,6 +119,8 @@ class ResourceType(Protocol):
 
     Every method is idempotent: `create` that finds what an earlier, interrupted `create` made goes on with it.
     `read` returns None when the object is gone. Inputs and outputs are JSON values; names of secret outputs are listed.
+    What a `create` left that did not finish is created again, or deleted: `delete` then gets the input `name` as the id and
+    the inputs as outputs.
     """
 
     secret_outputs: tuple[str, ...]

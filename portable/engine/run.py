@@ -201,21 +201,25 @@ class Steps:
     def __init__(self, stack: Literal["cluster", "app"], emit: Emit) -> None:
         self._stack: Literal["cluster", "app"] = stack
         self._emit = emit
-        self._ended = threading.Event()
+        self._streaming, self._ended = threading.Event(), threading.Event()
         self.done: list[tuple[Operation, str, str]] = []
         self.diagnostics: list[tuple[str, str]] = []
         self._began: dict[str, float] = {}
 
     def close(self) -> None:
-        """Waits for the events that are still under way."""
-        self._ended.wait(2.0)
+        """Waits for the events that are still under way (none, where the CLI failed before it sent any)."""
+        if self._streaming.is_set():
+            self._ended.wait(STOP_SECONDS)
 
     def stream(self, request_iterator: Iterator[Any], context: Any) -> Any:
         from google.protobuf import empty_pb2
 
-        for request in request_iterator:
-            self._event(json.loads(request.event))
-        self._ended.set()
+        self._streaming.set()
+        try:
+            for request in request_iterator:
+                self._event(json.loads(request.event))
+        finally:
+            self._ended.set()
         return empty_pb2.Empty()
 
     def _event(self, event: Mapping[str, Any]) -> None:
