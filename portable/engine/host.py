@@ -195,8 +195,17 @@ def _with_fields(diff: Diff, old: Inputs, new: Inputs, hidden: Sequence[str]) ->
     """The diff of a type that names only properties, with the fields of its inputs that differ."""
     if isinstance(diff, FieldDiff):
         return diff
-    fields = field_changes(old, new, secret_keys=hidden)
+    fields = field_changes(old, _readable(new), secret_keys=hidden)
     return FieldDiff(diff.changes, diff.replaces, diff.delete_before_replace, fields)
+
+
+def _readable(value: Any) -> Any:
+    """With words for what a preview cannot know: outputs of an object that is still to be made."""
+    if isinstance(value, dict):
+        return {key: _readable(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_readable(entry) for entry in value]
+    return "(known when it is made)" if value == UNKNOWN else value
 
 
 def plain(struct: struct_pb2.Struct) -> dict[str, Any]:

@@ -56,6 +56,19 @@ def test_up_nothing_change_destroy(engine: Engine, home: Home, cloud: Folder, st
     assert engine.state(home.cluster_stack) is None
 
 
+def test_the_preview_of_a_replacement_says_what_is_not_known_yet(engine: Engine, home: Home, cloud: Folder) -> None:
+    engine.cluster_up(home, _resources(), {TOKEN: cloud})
+    renamed = [ClusterResource(TOKEN, "network", {"name": "other", "size": 1}), _resources()[1]]
+    preview = {change.name: change for change in engine.cluster_preview(home, renamed, {TOKEN: cloud})}
+    assert preview["network"].operation == "replace"
+    assert preview["network"].fields == (FieldChange("name", "network", "other"),)
+    (field,) = preview["cluster"].fields
+    assert (field.path, field.after) == ("network", "(known when it is made)")
+    engine.cluster_up(home, renamed, {TOKEN: cloud})
+    assert not (cloud.root / "network").exists()
+    assert json.loads((cloud.root / "cluster/content").read_text())["network"] == str(cloud.root / "other")
+
+
 def test_the_preview_of_a_new_cluster_creates(engine: Engine, home: Home, cloud: Folder) -> None:
     preview = engine.cluster_preview(home, _resources(), {TOKEN: cloud})
     assert [(change.operation, change.name) for change in preview] == [("create", "network"), ("create", "cluster")]

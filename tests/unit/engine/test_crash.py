@@ -17,6 +17,7 @@ import pytest
 from portable.engine import Engine
 from portable.home import Home
 from portable.kube import Kube
+from tests import soak
 from tests.control_plane import ControlPlane
 from tests.unit.engine import operate, world
 
@@ -24,11 +25,11 @@ pytestmark = pytest.mark.unit
 
 ROOT = Path(__file__).parents[3]
 SEED = 20261123
-# (operation, who is killed, after how many finished objects): a seeded sample; `make soak` runs more by PORTABLE_KILLS
+# (operation, who is killed, after how many finished objects)
 _random = random.Random(SEED)
 KILLS = [
     (("up", "up", "destroy")[number % 3], ("portable", "pulumi")[number % 2], _random.randrange(0, 55))
-    for number in range(int(os.environ.get("PORTABLE_KILLS", "3")))
+    for number in range(soak.size(3, 60))
 ]
 
 
