@@ -16,17 +16,22 @@ STEP = "data"
 
 def kept(cluster_name: str, namespace: str) -> tuple[str, ...]:
     """ "NAMESPACE/CLAIM" of every volume with data in the namespace; of all namespaces where `namespace` is ""."""
-    folder = folders.volumes(cluster_name)
-    try:
-        namespaces = [namespace] if namespace else sorted(entry.name for entry in folder.iterdir() if entry.is_dir())
-        return tuple(
-            f"{name}/{claim.name}"
-            for name in namespaces
-            if (folder / name).is_dir()
-            for claim in sorted((folder / name).iterdir())
-        )
-    except FileNotFoundError:
-        return ()
+    return tuple(claim for claim, _ in _claims(folders.volumes(cluster_name), namespace))
+
+
+def _claims(volumes: Path, namespace: str) -> list[tuple[str, str]]:
+    """("NAMESPACE/CLAIM", name of the folder right under `volumes` that holds it), sorted.
+
+    Volumes of class `portable` lie in NAMESPACE/CLAIM, those of class `standard` in pvc-UID_NAMESPACE_CLAIM.
+    """
+    found: list[tuple[str, str]] = []
+    for folder in volumes.iterdir() if volumes.is_dir() else ():
+        if "_" in folder.name:  # no namespace's name has one
+            owner, _, claim = folder.name.partition("_")[2].partition("_")
+            found.append((f"{owner}/{claim}", folder.name))
+        elif folder.is_dir():
+            found += ((f"{folder.name}/{claim.name}", folder.name) for claim in folder.iterdir())
+    return sorted(entry for entry in found if not namespace or entry[0].startswith(f"{namespace}/"))
 
 
 def delete(cluster_name: str, namespace: str, emit: Emit) -> None:
@@ -34,16 +39,17 @@ def delete(cluster_name: str, namespace: str, emit: Emit) -> None:
 
     Raises ProviderError where the folders cannot be removed.
     """
-    found = kept(cluster_name, namespace)
+    volumes = folders.volumes(cluster_name)
+    found = _claims(volumes, namespace)
     if not found:
         return
     began = time.monotonic()
-    emit(Step(STEP, "started", title="Deleting kept data", detail=", ".join(found)))
+    words = ", ".join(claim for claim, _ in found)
+    emit(Step(STEP, "started", title="Deleting kept data", detail=words))
     _delete_volumes(cluster_name, namespace)
-    folder = folders.volumes(cluster_name)
-    for name in sorted({claim.partition("/")[0] for claim in found}):
-        _delete_folder(cluster_name, folder, name)
-    emit(Step(STEP, "done", detail=", ".join(found), seconds=time.monotonic() - began))
+    for folder in dict.fromkeys(folder for _, folder in found):
+        _delete_folder(cluster_name, volumes, folder)
+    emit(Step(STEP, "done", detail=words, seconds=time.monotonic() - began))
 
 
 def _delete_volumes(cluster_name: str, namespace: str) -> None:
@@ -59,15 +65,15 @@ def _delete_volumes(cluster_name: str, namespace: str) -> None:
         return
 
 
-def _delete_folder(cluster_name: str, volumes: Path, namespace: str) -> None:
+def _delete_folder(cluster_name: str, volumes: Path, name: str) -> None:
     """Directly where we may; else as root in a container: the files belong to the users that the pods ran as."""
-    target = volumes / namespace
+    target = volumes / name
     if target.is_symlink() or target.resolve().parent != volumes.resolve():
         raise ProviderError(f"{target} is not a folder of volumes", fix="remove it yourself")
     if os.geteuid() == 0:
         shutil.rmtree(target)
         return
-    inside = f"{docker.VOLUMES_IN_NODE}/{namespace}"
+    inside = f"{docker.VOLUMES_IN_NODE}/{name}"
     running = next((node for node in docker.nodes(cluster_name) if node.running), None)
     if running is not None:
         docker.execute(running.name, "rm", "-rf", "--", inside, timeout=600)

@@ -172,7 +172,7 @@ def test_an_image_is_loaded_once_and_again_when_rebuilt(made: Made) -> None:
         docker.run("rmi", "--force", image)
 
 
-def test_a_volume_follows_its_pod_to_another_node(made: Made) -> None:
+def test_a_volume_follows_its_pod_to_another_node_and_outlives_its_claim(made: Made) -> None:
     image = database_images.REDIS.reference
     control_plane, worker = (node.name for node in docker.nodes(made.name))
     claim = {
@@ -206,6 +206,12 @@ def test_a_volume_follows_its_pod_to_another_node(made: Made) -> None:
         kube.apply(claim)
         run("writer", worker, "echo precious > /files/word")
         assert run("reader", control_plane, "cat /files/word") == "precious"
+
+        # Kept when the app is destroyed, found again by a claim of the same name.
+        kube.delete("v1", "PersistentVolumeClaim", "files", NAMESPACE)
+        assert kube.wait_gone("v1", "PersistentVolumeClaim", "files", NAMESPACE, timeout=60)
+        kube.apply(claim)
+        assert run("finder", worker, "cat /files/word") == "precious"
     assert (made.data / "kind" / made.name / "volumes" / NAMESPACE / "files" / "word").read_text() == "precious\n"
     assert KIND.kept_data(made.name, NAMESPACE) == (f"{NAMESPACE}/files",)
 

@@ -32,6 +32,13 @@ def test_no_namespace_means_the_whole_cluster(volumes: Path) -> None:
     assert Kind().kept_data("dev", "") == ("blog/db", "shop/db", "shop/files")
 
 
+def test_volumes_of_the_default_class_belong_to_their_namespace(volumes: Path) -> None:
+    (volumes / "pvc-8f1b0b5e-0000-4000-8000-000000000000_shop_scratch" / "deep").mkdir(parents=True)
+    assert Kind().kept_data("dev", "shop") == ("shop/db", "shop/files", "shop/scratch")
+    Kind().delete_kept_data("dev", "shop", lambda _event: None)
+    assert [entry.name for entry in volumes.iterdir()] == ["blog"]
+
+
 def test_deleting_one_namespace_leaves_the_others(volumes: Path) -> None:
     events: list[Event] = []
     Kind().delete_kept_data("dev", "shop", events.append)
@@ -45,7 +52,8 @@ def test_nothing_outside_the_folder_of_volumes_is_deleted(volumes: Path, tmp_pat
     precious = tmp_path / "precious" / "claim"
     precious.mkdir(parents=True)
     (volumes / "trap").symlink_to(tmp_path / "precious")
-    for namespace in ("trap", "../../../../precious"):
-        with pytest.raises(ProviderError, match="not a folder of volumes"):
-            kept_data.delete("dev", namespace, lambda _event: None)
+    with pytest.raises(ProviderError, match="not a folder of volumes"):
+        kept_data.delete("dev", "trap", lambda _event: None)
+    assert kept_data.kept("dev", "../../../../precious") == ()
+    kept_data.delete("dev", "../../../../precious", lambda _event: None)
     assert precious.exists()
