@@ -129,12 +129,8 @@ def _running(folder: Path, name: str, arguments: Sequence[str]) -> Iterator[subp
         try:
             yield process
         finally:
-            process.terminate()
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            process.kill()  # nothing of it is kept, and an API server with open watches takes long to end in order
+            process.wait()
 
 
 def _wait_ready(api: subprocess.Popen[bytes], folder: Path, kubeconfig: str) -> None:

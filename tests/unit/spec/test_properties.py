@@ -17,12 +17,15 @@ from portable.errors import SpecError
 from portable.spec import Loaded, load_app
 from portable.spec.document import Mark, Node, merge
 from portable.spec.patches import merge_patch
+from tests import soak
 from tests.unit.spec.specs import FULL, HEAD
 from tests.unit.spec.test_score import SCORE
 
 pytestmark = pytest.mark.unit
 MANY = settings(
-    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    max_examples=soak.size(100, 5000),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 
 
