@@ -38,7 +38,6 @@ class Node:
     ports: Mapping[int, int]
     volumes: str
     self_built: bool
-    address: str = ""
 
 
 def client() -> str:
@@ -108,7 +107,6 @@ def node_from(entry: Mapping[str, Any]) -> Node:
     """A Node from one entry of `docker inspect`."""
     config, state = entry["Config"], entry["State"]
     bindings = entry["HostConfig"].get("PortBindings") or {}
-    networks = entry.get("NetworkSettings", {}).get("Networks") or {}
     return Node(
         container=entry["Id"],
         name=entry["Name"].lstrip("/"),
@@ -122,7 +120,6 @@ def node_from(entry: Mapping[str, Any]) -> Node:
         },
         volumes=next((m["Source"] for m in entry.get("Mounts") or () if m["Destination"] == VOLUMES_IN_NODE), ""),
         self_built=is_self_built(config["Image"]),
-        address=next((n["IPAddress"] for n in networks.values() if n.get("IPAddress")), ""),
     )
 
 
