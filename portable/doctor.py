@@ -70,7 +70,10 @@ def _folders() -> Iterator[Check]:
         yield _folder("state folder", open_workspace(None).root)
     except EngineError as error:
         yield Check("state folder", "missing", error.message, error.fix)
-    yield _folder("tool cache", cache.root())
+    try:
+        yield _folder("tool cache", cache.root())
+    except ToolError as error:
+        yield Check("tool cache", "missing", error.message, error.fix)
 
 
 def _folder(name: str, path: Path) -> Check:

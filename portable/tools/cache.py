@@ -12,14 +12,24 @@ from pathlib import Path
 import platformdirs
 from filelock import FileLock, Timeout
 
+from portable.errors import ToolError
 from portable.events import Emit, Step
 
 
 def root() -> Path:
-    """The cache folder, created if needed: `$PORTABLE_CACHE`, else the platform's cache folder for `portable`."""
+    """The cache folder, created if needed: `$PORTABLE_CACHE`, else the platform's cache folder for `portable`.
+
+    Raises ToolError where it cannot be made.
+    """
     chosen = os.environ.get("PORTABLE_CACHE")
     path = Path(chosen) if chosen else platformdirs.user_cache_path("portable")
-    path.mkdir(parents=True, exist_ok=True)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ToolError(
+            f"the tool cache {path} cannot be used: {error.strerror}",
+            fix="set PORTABLE_CACHE to a folder that can be written",
+        ) from error
     return path.absolute()
 
 
