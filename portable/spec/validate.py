@@ -86,15 +86,18 @@ def check_schema(document: Document, schema: str, value: Any) -> Checked:
     At most `MAX_PROBLEMS` of them, so that a file of nonsense ends soon.
     """
     context = _Context(document, portable_schemas.load(schema))
-    found: dict[Problem, Path] = {}
+    found: dict[Problem, None] = {}
+    broken: set[Path] = set()
     for error in islice(_validator(schema).iter_errors(value), MAX_PROBLEMS):
         rewrite = _REWRITES.get(error.validator, _other)
         words = rewrite(error, tuple(error.absolute_path), context)
         for path, texts in islice(words, MAX_PROBLEMS):
-            found.setdefault(document.problem(path, **texts), path[:2])
+            found.setdefault(document.problem(path, **texts))
+            if error.validator != "additionalProperties":  # nobody reads an unknown key: all else can still be checked
+                broken.add(path[:2])
     too_many = len(found) >= MAX_PROBLEMS
     problems = sorted(found, key=document.order)[:MAX_PROBLEMS]
-    return Checked(problems, frozenset({()} if too_many else found.values()))
+    return Checked(problems, frozenset({()} if too_many else broken))
 
 
 def _title(schema: Mapping[str, Any]) -> str:
