@@ -22,7 +22,7 @@ from portable.plan import Plan, fingerprint, open_engine, plan_target, read_plan
 from portable.provider import LocalImages
 from portable.rollout import revisions
 from portable.rollout.handover import hand_over_replicas
-from portable.rollout.rollback import nothing_to_go_back_to, roll_back
+from portable.rollout.rollback import left_as_it_is, roll_back
 from portable.rollout.stuck import retry_failed
 from portable.rollout.watch import Watcher
 from portable.secrets import ensure_namespace, set_secret
@@ -235,7 +235,7 @@ def _go_back(
     previous = revisions.last_good(kube, now.objects.namespace, before=number)
     back = roll_back(now.objects, failed, previous)
     if back is None:
-        failure.fix = failure.fix or nothing_to_go_back_to(failed)
+        failure.fix = failure.fix or left_as_it_is(now.objects, failed, previous)
         return
     emit(Notice(f"rolling back: {back.message}", "warning"))
     try:

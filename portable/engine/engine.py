@@ -23,13 +23,15 @@ from portable.engine.state import Deployment, StackState, mended, name_of, own_r
 from portable.engine.types import Credential, Ready, Served, Wait
 from portable.engine.workspace import PROJECT, KubernetesProvider, choose_plugin, open_workspace
 from portable.errors import ToolError
-from portable.events import Emit
+from portable.events import Emit, Notice
 from portable.home import Home
 from portable.kube import Kube
 from portable.provider import ClusterResource, Outputs, ResourceType
 from portable_stacks.app.resources import CREDENTIAL, READY, Resource, app_resources
 
 PARALLEL = 16
+# As long as the slowest cloud takes to make or delete a cluster.
+SHARED_PATIENCE = 3600.0
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,8 @@ class Engine:
     ) -> Mapping[str, Outputs]:
         """Makes or updates the cluster's resources; returns the outputs of each by name, secrets hidden."""
         stack = home.cluster_stack
-        with self._operation(stack, self._urns(stack, [(entry.type, entry.name) for entry in resources])) as mend:
+        urns = self._urns(stack, [(entry.type, entry.name) for entry in resources])
+        with self._operation(stack, urns, shared=True) as mend:
             self._run_cluster("up", stack, resources, types, ["--refresh"] if mend else [])
         state = self.state(stack)
         return {} if state is None else {name: dict(outputs) for name, outputs in state.outputs.items()}
@@ -83,7 +86,7 @@ class Engine:
         stack = home.cluster_stack
         if self._backend.read(stack) is None:
             return
-        with self._operation(stack, ()):
+        with self._operation(stack, (), shared=True):
             self._run_cluster("destroy", stack, (), types, ["--remove"])
 
     def forget_cluster(self, home: Home) -> None:
@@ -266,11 +269,17 @@ class Engine:
         return found
 
     @contextmanager
-    def _operation(self, stack: str, named: Sequence[str]) -> Iterator[bool]:
+    def _operation(self, stack: str, named: Sequence[str], *, shared: bool = False) -> Iterator[bool]:
         """Holds the stack, makes it if needed, mends what a broken-off operation left (True: there was something), and marks
-        the stack as being worked on until the block ends without an error."""
+        the stack as being worked on until the block ends without an error.
+
+        `shared`: a cluster's, which several apps may want to bring up at once. They take turns.
+        """
         mark = self._backend.mark(stack)
-        with held(self._workspace, stack, mark):
+        patience = SHARED_PATIENCE if shared else 0.0
+        words = f"another portable process works on {stack}: waiting until it has ended"
+        waiting = (lambda: self._emit(Notice(words))) if shared else None
+        with held(self._workspace, stack, mark, patience=patience, waiting=waiting):
             deployment = self._backend.read(stack)
             if deployment is None:
                 self._backend.create(stack)

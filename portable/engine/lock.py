@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,15 +21,23 @@ ORPHAN_SECONDS = 30.0
 
 
 @contextmanager
-def held(workspace: Workspace, stack: str, mark: Path) -> Iterator[None]:
+def held(
+    workspace: Workspace, stack: str, mark: Path, *, patience: float = 0.0, waiting: Callable[[], None] | None = None
+) -> Iterator[None]:
     """Holds the stack on this machine (the system frees it with the process), then ends an orphaned engine (see
-    `end_orphan`) and clears what a dead one left locked.
+    `end_orphan`) and clears what a dead one left locked. For up to `patience` seconds it waits for another process of this
+    machine, and calls `waiting` when it begins to.
 
     Raises StateLocked when another process works on it, here or, by Pulumi's own lock files, on another machine.
     """
     guard = FileLock(workspace.folder / f".{stack}.lock")
     try:
-        guard.acquire(timeout=0)
+        try:
+            guard.acquire(timeout=0)
+        except Timeout:
+            if waiting is not None:
+                waiting()
+            guard.acquire(timeout=patience)
     except Timeout:
         raise StateLocked(
             f"another portable process on this machine works on {stack}", fix="wait until it has ended, then try again"

@@ -62,8 +62,17 @@ def roll_back(objects: Objects, failed: Iterable[str], previous: Revision | None
     return Rollback(previous.number, mixed, restored, left, _message(previous.number, restored, left))
 
 
+def left_as_it_is(objects: Objects, failed: Iterable[str], previous: Revision | None) -> str:
+    """For the user, where `roll_back` returned None: because the spec says so, or for want of a good revision."""
+    failed = tuple(failed)
+    stopped = [name for name in failed if objects.workloads[name].on_failure == "stop"]
+    if stopped and previous is not None and not set(failed) - set(stopped):
+        return f"{', '.join(stopped)} left as it is, as rollout.onFailure: stop says; correct it and run `portable up` again"
+    return nothing_to_go_back_to(failed)
+
+
 def nothing_to_go_back_to(failed: Iterable[str]) -> str:
-    """For the user, where `roll_back` returned None for want of a good revision."""
+    """For the user, where there is no good revision."""
     return f"no earlier version of {', '.join(failed)} was ever ready: left as it is, to be looked at"
 
 

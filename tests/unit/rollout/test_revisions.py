@@ -18,7 +18,7 @@ from portable.kube import Kube
 from portable.provider import KubeObject
 from portable.rollout import revisions
 from portable.rollout.revisions import Revision, last_good, mark, names_needed, of_objects, prune, record
-from portable.rollout.rollback import roll_back
+from portable.rollout.rollback import left_as_it_is, roll_back
 from tests.unit.rollout.kubelet import controller, workload
 
 pytestmark = pytest.mark.unit
@@ -223,4 +223,7 @@ def test_stop_means_stop() -> None:
     stopping: dict[str, CompiledWorkload] = {
         name: replace(found, on_failure="stop") for name, found in objects("v2").workloads.items()
     }
-    assert roll_back(objects("v2", workloads=stopping), ["api"], revision("v1")) is None
+    stopped = objects("v2", workloads=stopping)
+    assert roll_back(stopped, ["api"], revision("v1")) is None
+    assert "onFailure: stop" in left_as_it_is(stopped, ["api"], revision("v1"))
+    assert "no earlier version of api" in left_as_it_is(stopped, ["api"], None)
