@@ -116,13 +116,15 @@ def new_portable(folder: Path) -> Portable:
 def portable(tmp_path_factory: pytest.TempPathFactory) -> Portable:
     """With PORTABLE_E2E_KEEP=FOLDER state and cluster stay there, so that a test under work starts at once the next time."""
     kept = os.environ.get("PORTABLE_E2E_KEEP")
-    return new_portable(Path(kept).absolute() if kept else tmp_path_factory.mktemp("portable"))
+    made = new_portable(Path(kept).absolute() if kept else tmp_path_factory.mktemp("portable"))
+    os.environ["PORTABLE_DATA"] = made.env["PORTABLE_DATA"]  # where tests that use the plugin find its credentials
+    return made
 
 
 @pytest.fixture(scope="session")
 def say(request: pytest.FixtureRequest) -> Callable[[str], None]:
     """Prints past the capture: for the figures that a test run is asked for."""
-    capture = request.config.pluginmanager.getplugin("capturemanager")
+    capture: Any = request.config.pluginmanager.getplugin("capturemanager")
 
     def print_it(text: str) -> None:
         with capture.global_and_fixture_disabled():
@@ -156,7 +158,6 @@ def cluster(portable: Portable, images: None) -> Iterator[Cluster]:
     name = f"kept-{portable.folder.name}" if kept else f"test-{secrets.token_hex(3)}"
     anchor = portable.folder / "anchor.yaml"
     anchor.write_text(app("anchor", name, {"idle": HELLO}))
-    os.environ["PORTABLE_DATA"] = portable.env["PORTABLE_DATA"]
     try:
         portable("up", "--cloud", "kind", "--yes", anchor)
         yield Cluster(name, Kube.connect(Kind().credentials(name).kubeconfig))
@@ -249,3 +250,17 @@ def make_app(portable: Portable, cluster: Cluster, tmp_path: Path) -> Iterator[C
     for entry in made:
         if entry.file.exists():
             portable("destroy", "--cloud", "kind", "--yes", "--destroy-data", "--keep-cluster", entry.file)
+
+
+@pytest.fixture(scope="module")
+def module_app(
+    request: pytest.FixtureRequest, portable: Portable, cluster: Cluster, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[AppUnderTest]:
+    """One app for all tests of a module, which stand in order; destroyed with its data after the last one."""
+    prefix = request.path.stem.removeprefix("test_")
+    entry = AppUnderTest(
+        f"{prefix}-{secrets.token_hex(2)}", cluster, tmp_path_factory.mktemp(prefix) / f"{prefix}.yaml", portable
+    )
+    yield entry
+    if entry.file.exists():
+        entry.destroy("--destroy-data")
