@@ -26,9 +26,15 @@ def profile(*, self_built: bool) -> Profile:
         cloud="kind",
         title="kind",
         replicas=1,
-        storage=StorageProfile(single=STORAGE_CLASS, shared=STORAGE_CLASS, expandable=False),
+        storage=StorageProfile(single=STORAGE_CLASS, shared=STORAGE_CLASS, expandable=True),
         ingress=IngressProfile(class_name=INGRESS_CLASS, auto_tls="plugin", drain=5),
         policy_enforced=not self_built,
         images=SELF_BUILT_IMAGES if self_built else OFFICIAL,
-        unsupported={"workloads.*.identity": "a kind cluster has no cloud identities"},
+        unsupported={
+            "workloads.*.identity": "a kind cluster has no cloud identities",
+            "cluster.nodes.max": "a kind cluster has as many nodes as cluster.nodes.min says, and does not grow",
+            "cluster.nodes.cpu": "kind's nodes are containers that share this machine",
+            "cluster.nodes.memory": "kind's nodes are containers that share this machine",
+            "cluster.nodes.spot": "kind's nodes are containers on this machine",
+        },
     )
