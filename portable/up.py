@@ -156,12 +156,14 @@ def forget_vanished(target: Target, now: Situation, engine: Engine, emit: Emit) 
     if recorded is None:
         return
     uids = {str(outputs["uid"]) for outputs in recorded.outputs.values() if outputs.get("uid")}
-    if now.cluster is not None and (not uids or not now.cluster.uid or now.cluster.uid in uids):
+    # Asked again: while a person was asked or another `up` was at work, the cluster may have been made.
+    cluster = now.cluster or target.provider.find(home.cluster)
+    if cluster is not None and (not uids or not cluster.uid or cluster.uid in uids):
         return
     emit(Notice(f"the cluster {home.cluster} that the state knows is gone: what ran on it is forgotten", "warning"))
     for other in app_homes(engine.stacks(), home.cluster_stack):
         engine.forget_app(other)
-    if now.cluster is None:
+    if cluster is None:
         engine.forget_cluster(home)
 
 
