@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -412,6 +413,9 @@ def _refusal(status: int, body: Mapping[str, Any]) -> ClusterError:
         401: "the credentials are not accepted: get new ones",
         403: "the credentials lack a permission: ask for the role that the message names",
     }.get(status, "")
+    # Policies and webhooks answer 403 too, whatever the credentials may do.
+    if re.search(r"denied (the )?request|exceeded quota|violates PodSecurity", message):
+        fix = "the cluster's own rules refuse it: change the spec as the message asks, or ask who set them"
     return ClusterError(message, status=status, reason=str(body.get("reason", "")), fix=fix)
 
 

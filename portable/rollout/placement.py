@@ -67,6 +67,9 @@ def _refused(view: View, message: str) -> Found:
     if found := re.search(r'failed calling webhook "([^"]+)"', message):
         summary = f'the cluster\'s admission webhook "{found[1]}" does not answer, so no pod can be made'
         return "Admission", summary, "have that webhook repaired or removed", 20.0
+    if found := re.search(r"ValidatingAdmissionPolicy '([^']+)' with binding '[^']+' denied request: (.*)", message):
+        summary = f'the cluster\'s admission policy "{found[1]}" refuses the pods: {shorten(found[2])}'
+        return "Admission", summary, "change the spec as the message asks, or ask who set that policy", 2.0
     # A service account or priority class that is not there yet may be on its way.
     patience = 15.0 if "not found" in message or "serviceaccount" in message.lower() else 5.0
     return "Admission", f"the cluster refuses the pods: {shorten(message, 300)}", "", patience

@@ -26,18 +26,22 @@ SETTLE = 3.0
 # A crash while a stateful peer (a database) is still starting may be the peer's doing: the clock starts when that is ready,
 # and the container gets so long for the kubelet's next try.
 EXCUSED = 30.0
+# For so long a failed run waits for what else is about to fail, so that all causes are named at once.
+SOON = 5.0
 _LOGGED_EARLY = ("CrashLoop", "OutOfMemory")
 _PEERS_DOING = ("CrashLoop", "ProbeFailing")
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """`concerns`: the workload is part of what this run does, so progress is worth telling."""
+    """`concerns`: the workload is part of what this run does, so progress is worth telling. `suspect`: it shows a sign that
+    will be fatal within `SOON` seconds if it stays."""
 
     progress: Progress
     ready: bool = False
     cause: Cause | None = None
     concerns: bool = False
+    suspect: bool = False
 
 
 @dataclass
@@ -101,7 +105,9 @@ class Judge:
             track.cause = self._fatal(track, now) or _out_of_time(track, view, far, now, trouble)
         if far.done and not ready:
             far = replace(far, done=False, detail="checking that it keeps running")
-        return Judgement(far, ready, track.cause, concerns)
+        return Judgement(
+            far, ready, track.cause, concerns, concerns and track.cause is None and self._suspect(track, now)
+        )
 
     def _look(self, track: _Track, view: View, far: Progress, now: float) -> None:
         if view.applied and track.applied_at is None:
@@ -141,14 +147,13 @@ class Judge:
 
     def _fatal(self, track: _Track, now: float) -> Cause | None:
         """The surest sign that is there now and has held for longer than its patience."""
-        present = [held for held in track.held.values() if held.last == track.looked_at]
-        for held in sorted(present, key=lambda held: held.finding.patience):
-            patience = held.finding.patience
-            if held.excused and held.finding.cause.sign == "CrashLoop":
-                patience += EXCUSED
-            if now - held.first >= patience:
+        for held in sorted(_present(track), key=lambda held: held.finding.patience):
+            if now - held.first >= _patience(held):
                 return self._told_in_full(track, held.finding, now)
         return None
+
+    def _suspect(self, track: _Track, now: float) -> bool:
+        return any(now - held.first >= _patience(held) - SOON for held in _present(track))
 
     def _told_in_full(self, track: _Track, finding: Finding, now: float) -> Cause:
         cause = finding.cause
@@ -161,6 +166,15 @@ class Judge:
                 cause = replace(cause, pod=known.pod, container=known.container, exit_code=known.exit_code)
         cause = replace(cause, seconds=round(now - _start(track, now), 1))
         return with_log(cause, lines, self._workloads[cause.workload])
+
+
+def _present(track: _Track) -> list[_Held]:
+    return [held for held in track.held.values() if held.last == track.looked_at]
+
+
+def _patience(held: _Held) -> float:
+    excused = held.excused and held.finding.cause.sign == "CrashLoop"
+    return held.finding.patience + (EXCUSED if excused else 0.0)
 
 
 def _keeps(view: View, held: _Held) -> bool:

@@ -24,7 +24,7 @@ from portable.rollout.feed import follow
 from portable.rollout.finding import LogSource
 from portable.rollout.handover import start_at_minimum
 from portable.rollout.stuck import release_stuck_pods
-from portable.rollout.verdict import Judge, Judgement
+from portable.rollout.verdict import SOON, Judge, Judgement
 from portable.rollout.view import Snapshot, View
 
 LOG_LINES = 10
@@ -150,7 +150,9 @@ class Watcher:
                     failed_at = failed_at or (time.monotonic() if causes else None)
                     if failed_at is None and all(judged.ready for judged in found):
                         return
-                    if causes and (len(causes) == len(live) or time.monotonic() - (failed_at or 0.0) >= _GATHER):
+                    waited = time.monotonic() - (failed_at or 0.0)
+                    enough = SOON if any(judged.suspect for judged in found) else _GATHER
+                    if causes and (len(causes) == len(live) or waited >= enough):
                         raise RolloutFailed(causes)
                 self._changed.wait(_TICK)
 

@@ -229,6 +229,12 @@ def test_other_ways_to_be_refused_as_root(message: str, words: str, hint: str) -
             '"x.example.org" does not answer',
             20,
         ),
+        (
+            "pods \"web-1\" is forbidden: ValidatingAdmissionPolicy 'frozen' with binding 'all' denied request: not now",
+            "Admission",
+            'admission policy "frozen" refuses the pods: not now',
+            2,
+        ),
         ('Pod "web" is invalid: spec.containers[0].image: Required value', "Admission", "Required value", 5),
     ],
 )

@@ -44,6 +44,14 @@ def test_a_sign_must_hold_for_its_patience() -> None:
     assert (cause.sign, cause.seconds) == ("ProbeFailing", 15.0)
 
 
+def test_a_sign_that_will_soon_be_fatal_makes_suspect() -> None:
+    clock = Clock("readiness-404")
+    assert not clock.at(100.0).suspect
+    assert not clock.at(109.0).suspect
+    assert clock.at(110.0).suspect
+    assert not clock.at(115.0).suspect, "no longer a suspicion: a cause"
+
+
 def test_a_sign_that_flickers_goes_on_and_one_that_was_away_starts_anew() -> None:
     clock = Clock("readiness-404")
     quiet = View(clock.view.workload, clock.view.controller, clock.view.maker)
