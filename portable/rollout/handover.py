@@ -1,16 +1,18 @@
 """Who owns `replicas` when a workload becomes autoscaled.
 
 Server-side apply removes a field that its only owner leaves out, and the API server then fills in 1. So before our apply
-leaves `replicas` out, another field manager takes the field with the count that is live
+leaves `replicas` out, another field manager takes the field with the count that is live, and we let go of it
 (https://kubernetes.io/docs/reference/using-api/server-side-apply/#transferring-ownership). A new workload gets its
 minimum the same way, the moment its object is there: the autoscaler alone would take up to 15 s to raise it from 1.
 """
 
 from __future__ import annotations
 
+import copy
+
 from portable.compile.objects import CompiledWorkload, Objects
 from portable.errors import ClusterError
-from portable.kube import Kube
+from portable.kube import FIELD_MANAGER, Kube
 from portable.provider import KubeObject
 from portable.rollout.ownership import owns
 from portable.rollout.view import View
@@ -39,7 +41,7 @@ def _hand_over(kube: Kube, workload: CompiledWorkload, namespace: str) -> bool:
         if live is None or not _owned_by_an_applier(live):
             return False
         try:
-            _take(kube, live, live["spec"]["replicas"])
+            _release(kube, _take(kube, live, live["spec"]["replicas"]))
         except ClusterError as error:
             if error.status != 409 or attempt == _TRIES - 1:
                 raise
@@ -75,7 +77,20 @@ def _owned_by_an_applier(live: KubeObject) -> bool:
     )
 
 
-def _take(kube: Kube, live: KubeObject, replicas: int) -> None:
+def _release(kube: Kube, live: KubeObject) -> None:
+    """Takes the count out of our own fields, or it stayed there where nothing else changes and no apply follows: then a count
+    that the autoscaler chooses would look like drift. Such edits of managedFields are client-go's way too (util/csaupgrade).
+    """
+    entries: list[KubeObject] = copy.deepcopy(live["metadata"]["managedFields"])
+    for entry in entries:
+        if entry["manager"] == FIELD_MANAGER and owns(entry, "spec", "replicas") and not entry.get("subresource"):
+            del entry["fieldsV1"]["f:spec"]["f:replicas"]
+    metadata = live["metadata"]
+    patch = {"metadata": {"resourceVersion": metadata["resourceVersion"], "managedFields": entries}}
+    kube.merge_patch(live["apiVersion"], live["kind"], metadata["name"], patch, metadata["namespace"])
+
+
+def _take(kube: Kube, live: KubeObject, replicas: int) -> KubeObject:
     """`resourceVersion` makes it a compare-and-set: 409 when the object has changed since it was read."""
     metadata = {key: live["metadata"][key] for key in ("name", "namespace", "resourceVersion")}
     manifest = {
@@ -84,4 +99,4 @@ def _take(kube: Kube, live: KubeObject, replicas: int) -> None:
         "metadata": metadata,
         "spec": {"replicas": replicas},
     }
-    kube.apply(manifest, field_manager=SCALE_MANAGER)
+    return kube.apply(manifest, field_manager=SCALE_MANAGER)

@@ -11,6 +11,7 @@ from portable.compile.objects import CompiledWorkload, Objects
 from portable.kube import Kube
 from portable.provider import KubeObject
 from portable.rollout.handover import SCALE_MANAGER, hand_over_replicas
+from portable.rollout.ownership import owned_fields
 from portable.rollout.watch import Watcher
 from tests.unit.rollout import kubelet
 from tests.unit.rollout.kubelet import controller, pods, until, workload
@@ -53,6 +54,16 @@ def test_the_count_never_drops(kube: Kube, namespace: str, kind: str) -> None:
     kube.merge_patch("apps/v1", kind, "web", last, namespace)
     watching.join(30)
     assert set(counts) == {5}
+
+
+@pytest.mark.parametrize("kind", ["Deployment", "StatefulSet"])
+def test_only_the_count_is_given_away_also_where_no_apply_follows(kube: Kube, namespace: str, kind: str) -> None:
+    kube.apply(controller("web", namespace, kind=kind, replicas=3))
+    before = owned_fields(live(kube, namespace, kind))
+    assert hand_over_replicas(kube, objects(namespace, workload("web", kind=kind, autoscaled=True))) == ("web",)
+    assert before["spec"].pop("replicas") == 3
+    assert owned_fields(live(kube, namespace, kind)) == before
+    assert owned_fields(live(kube, namespace, kind), SCALE_MANAGER)["spec"] == {"replicas": 3}
 
 
 def test_without_the_hand_over_it_would_drop(kube: Kube, namespace: str) -> None:
