@@ -116,6 +116,8 @@ def _follow(
                 continue
             if error.status not in (400, 404):
                 put(LogLine(run.pod, run.container, "", error.message))
+        except RuntimeError:
+            pass  # httpx: the client has been closed. Nobody follows any more.
         return
 
 

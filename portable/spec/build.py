@@ -293,7 +293,8 @@ def _amount(value: str | float | None) -> str | None:
 
 
 def _amounts(body: Mapping[str, Any]) -> dict[str, str]:
-    return {key: amount for key, value in body.items() if (amount := _amount(value)) is not None}
+    """Of the known keys only: an unknown one is a fault, but not one that keeps the workload from being looked at."""
+    return {key: amount for key in ("cpu", "memory") if (amount := _amount(body.get(key))) is not None}
 
 
 def _file(reader: _Reader, path: places.Path, target: str, body: Mapping[str, Any]) -> File:

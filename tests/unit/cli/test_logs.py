@@ -79,6 +79,21 @@ def test_a_stream_that_breaks_goes_on_without_a_line_twice() -> None:
         assert said(islice(lines, 1)) == [("web-1", "four")]
 
 
+def test_a_stream_ends_quietly_when_nobody_follows_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    crashes: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", crashes.append)
+    others = set(threading.enumerate())
+    node = Node()
+    node.add("web-1").say("one")
+    with serving(node) as kube:
+        lines = follow_logs(kube, "ns", "web", Selection())
+        assert said(islice(lines, 1)) == [("web-1", "one")]
+        (stream,) = (each for each in set(threading.enumerate()) - others if "_follow" in each.name)
+    stream.join(30)
+    assert not stream.is_alive()
+    assert crashes == []
+
+
 def test_following_a_job_ends_with_it() -> None:
     node = Node()
     log = node.add("migrate-1", "migrate")

@@ -568,6 +568,16 @@ def test_no_escape_sequence_reaches_a_message(tmp_path: Path) -> None:
     assert problem.path == "\ufffd[31mred\ufffd"
 
 
+def test_an_unknown_amount_is_a_fault_like_any_other_unknown_key(tmp_path: Path) -> None:
+    compute = "{main: {image: a:1, resources: {requests: {gpu: [1], cpu: 2}, limits: {disk: -1, cpu: 1}}}}"
+    said = [problem.message for problem in problems(tmp_path, with_workload(f"containers: {compute}"))]
+    assert sorted(said) == [
+        "the request for cpu, 2, is more than its limit, 1",
+        'unknown key "disk"',
+        'unknown key "gpu"',
+    ]
+
+
 def test_thousands_of_dangling_names_end_soon(tmp_path: Path) -> None:
     """Each is compared with the names that exist; without a limit this takes hours."""
     container = "{m: {image: 'a:1', variables: {A: '${resources.r%sx.host}'}}}"

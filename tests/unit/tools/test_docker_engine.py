@@ -6,6 +6,7 @@ import json
 import os
 import runpy
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,8 @@ def stand_in(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
     """A process that looks like the engine that we started."""
     process = subprocess.Popen(["sh", "-c", "sleep 300 & wait", str(folder / "daemon.json")])
     (folder / "dockerd.pid").write_text(str(process.pid))
+    while not Path(f"/proc/{process.pid}/cmdline").read_bytes():  # the kernel fills it a moment after Popen returns
+        time.sleep(0.01)
     yield process
     process.kill()
     process.wait()
