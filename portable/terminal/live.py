@@ -67,7 +67,10 @@ class Tree:
         return [head, *children, *(self._part(indent + 2, part, column) for part in shown), *self._ready_line(stage)]
 
     def _shown(self, stage: Stage, whole: bool) -> list[Part]:
-        """What is worth a line: failures and what runs first, workloads that are ready; objects that are done only if asked."""
+        """What is worth a line: failures and what runs first, workloads that are ready; objects that are done only if asked.
+
+        What an ended stage leaves unfinished goes on in the next one, and is shown there.
+        """
         parts = list(stage.parts.values())
         if not whole:
             parts.sort(key=lambda part: part.ended and part.status != "failed")
@@ -76,8 +79,8 @@ class Tree:
             part
             for part in parts
             if part.status == "failed"
-            or not part.ended
-            or (part.workload and workloads <= _KEPT_PARTS)
+            or (not part.ended and not stage.ended)
+            or (part.workload and part.ended and workloads <= _KEPT_PARTS)
             or (self._verbose and part.operation != "same")
         ]
 
