@@ -23,7 +23,7 @@ from tests.unit.spec.test_score import SCORE
 
 pytestmark = pytest.mark.unit
 MANY = settings(
-    max_examples=soak.size(100, 5000),
+    max_examples=soak.size(100, 2000),
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
