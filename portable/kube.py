@@ -407,15 +407,27 @@ def _body(response: httpx2.Response) -> Mapping[str, Any]:
     return body if isinstance(body, dict) else {"message": str(body)[:500]}
 
 
+# What a refusal is about where the status does not say it: policies and admission answer 403 too, whatever the credentials may do.
+_RULES = (
+    (
+        r"denied (the )?request|exceeded quota|violates PodSecurity",
+        "the cluster's own rules refuse it: change the spec as the message asks, or ask who set them",
+    ),
+    (
+        r"must support resize",
+        "volumes of this storage keep their size: put the old `size` back, or mount a new volume and copy the data to it",
+    ),
+    (r"can not be less than status\.capacity", "a volume can grow but not shrink: put the old `size` back"),
+)
+
+
 def _refusal(status: int, body: Mapping[str, Any]) -> ClusterError:
     message = str(body.get("message") or f"the API server answered {status}")
     fix = {
         401: "the credentials are not accepted: get new ones",
         403: "the credentials lack a permission: ask for the role that the message names",
     }.get(status, "")
-    # Policies and webhooks answer 403 too, whatever the credentials may do.
-    if re.search(r"denied (the )?request|exceeded quota|violates PodSecurity", message):
-        fix = "the cluster's own rules refuse it: change the spec as the message asks, or ask who set them"
+    fix = next((said for words, said in _RULES if re.search(words, message)), fix)
     return ClusterError(message, status=status, reason=str(body.get("reason", "")), fix=fix)
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import AppUnderTest
+from tests.e2e.conftest import AppUnderTest, Cluster
 from tests.e2e.web import fetch
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
@@ -42,6 +42,15 @@ def stateful_set(under: AppUnderTest) -> dict[str, Any]:
     return under.get("apps/v1", "StatefulSet", "uploads")
 
 
+def claims(under: AppUnderTest) -> dict[str, tuple[str, str]]:
+    """claim -> (phase, the size that is asked for)."""
+    found = under.cluster.kube.list("v1", "PersistentVolumeClaim", under.namespace)
+    return {
+        claim["metadata"]["name"]: (claim["status"]["phase"], claim["spec"]["resources"]["requests"]["storage"])
+        for claim in found
+    }
+
+
 def test_an_immutable_field_changes_and_the_pods_run_on(module_app: AppUnderTest) -> None:
     write(module_app)
     module_app.up()
@@ -61,38 +70,61 @@ def test_an_immutable_field_changes_and_the_pods_run_on(module_app: AppUnderTest
     assert module_app.up()["changed"] is False
 
 
-def test_from_one_pod_to_several_keeps_the_data(module_app: AppUnderTest) -> None:
+def test_from_one_pod_to_several_each_gets_a_volume(module_app: AppUnderTest) -> None:
     write(module_app, pods=2)
     module_app.up()
     assert len(module_app.pod_uids()["uploads"]) == 2
-    claims = module_app.cluster.kube.list("v1", "PersistentVolumeClaim", module_app.namespace)
-    assert {claim["metadata"]["name"]: claim["status"]["phase"] for claim in claims} == {
-        "files-uploads-0": "Bound",
-        "files-uploads-1": "Bound",
-    }
-    write(module_app, pods=1)
-    module_app.up()
-    assert len(module_app.pod_uids()["uploads"]) == 1
-    assert fetch(url(module_app)).body == b"kept"
+    assert claims(module_app) == {"files-uploads-0": ("Bound", "1Gi"), "files-uploads-1": ("Bound", "1Gi")}
 
 
 def test_a_volume_that_cannot_grow_here_is_refused_before_anything_changes(module_app: AppUnderTest) -> None:
     """Volumes on kind are folders of the host: they have no size, and its provisioner cannot change one."""
     pods = module_app.pod_uids()
-    write(module_app, size="2Gi")
+    write(module_app, pods=2, size="2Gi")
     run = module_app.run("up", "--yes", code=1)
     assert "files-uploads-0" in run.err
-    assert "resize" in run.err
+    assert "volumes of this storage keep their size" in run.err
+    assert "permission" not in run.err
     assert module_app.pod_uids() == pods
-    assert fetch(url(module_app)).body == b"kept"
-    write(module_app)
+    write(module_app, pods=2)
     module_app.up()
     assert module_app.pod_uids() == pods
     assert module_app.up()["changed"] is False
 
 
 def test_a_volume_cannot_shrink(module_app: AppUnderTest) -> None:
-    write(module_app, size="512Mi")
+    write(module_app, pods=2, size="512Mi")
     run = module_app.run("plan", code=1)
     assert "files-uploads-0" in run.err
-    assert "less than" in run.err
+    assert "a volume can grow but not shrink" in run.err
+
+
+@pytest.fixture
+def growing_storage(cluster: Cluster) -> Iterator[None]:
+    """As on the clouds: the storage class lets volumes grow. The file system under it has no part in what is tested here."""
+    at = ("storage.k8s.io/v1", "StorageClass", "portable")
+    cluster.kube.merge_patch(*at, {"allowVolumeExpansion": True}, field_manager="test")
+    yield
+    cluster.kube.merge_patch(*at, {"allowVolumeExpansion": None}, field_manager="test")
+
+
+def test_volumes_of_several_pods_grow_and_the_pods_run_on(module_app: AppUnderTest, growing_storage: None) -> None:
+    """The claims are edited, and the StatefulSet, whose claim templates are immutable, is made anew around its pods."""
+    pods, before = module_app.pod_uids(), stateful_set(module_app)["metadata"]["uid"]
+    write(module_app, pods=2, size="2Gi")
+    module_app.up()
+    assert claims(module_app) == {"files-uploads-0": ("Bound", "2Gi"), "files-uploads-1": ("Bound", "2Gi")}
+    after = stateful_set(module_app)
+    assert after["spec"]["volumeClaimTemplates"][0]["spec"]["resources"]["requests"]["storage"] == "2Gi"
+    assert after["metadata"]["uid"] != before
+    assert module_app.pod_uids() == pods
+
+
+def test_back_to_one_pod_the_data_is_still_there(module_app: AppUnderTest) -> None:
+    write(module_app, pods=1, size="2Gi")
+    module_app.up()
+    assert len(module_app.pod_uids()["uploads"]) == 1
+    assert fetch(url(module_app)).body == b"kept"
+    assert "files-uploads-1" in claims(module_app), (
+        "what the second pod had kept is not thrown away by a smaller number"
+    )
