@@ -31,7 +31,7 @@ def run(arguments: Sequence[str]) -> int:
             _forget_output()
             return 0
         except KeyboardInterrupt:
-            return _report(session, Interrupted(_interrupted(session)))
+            return _report(session, _interrupted(session))
         except PortableError as error:
             return _report(session, error)
         except Exception as error:  # noqa: BLE001 (the last resort: no traceback reaches a user)
@@ -98,9 +98,11 @@ def _report_unexpected(session: Session, arguments: Sequence[str], error: Except
     return _report(session, PortableError(f"something unexpected happened while {doing}", detail=detail, fix=fix))
 
 
-def _interrupted(session: Session) -> str:
+def _interrupted(session: Session) -> Interrupted:
     doing = session.doing()
-    return f"interrupted while {doing}" if doing else "interrupted"
+    if not doing:
+        return Interrupted("interrupted")
+    return Interrupted(f"interrupted while {doing}", fix="run the same command to carry on")
 
 
 def _wants_json(arguments: Sequence[str]) -> bool:
