@@ -23,7 +23,7 @@ from portable.events import nowhere
 from portable.kube import Kube
 from portable.target import Request, compile_target, open_target
 from portable.tools import pulumi as pulumi_tool
-from portable_stacks.app import program
+from portable_stacks.app.program import program
 from portable_stacks.app.resources import app_resources
 
 
