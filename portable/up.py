@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from portable import __version__
 from portable.certificates import ensure_certificates
-from portable.errors import PortableError, Problem, RolloutFailed, SecretsMissing, ToolError
+from portable.errors import PortableError, Problem, RolloutFailed, SecretsMissing, StateLocked, ToolError
 from portable.events import Emit, Notice
 from portable.home import app_homes
 from portable.kube import Kube
@@ -193,6 +193,9 @@ def _deploy(target: Target, now: Situation, kube: Kube, engine: Engine, emit: Em
     number = revisions.record(kube, now.objects.namespace, revision)
     try:
         images = _roll_out(target, now, now.objects, kube, engine, emit)
+    except StateLocked:
+        revisions.withdraw(kube, now.objects.namespace, number)
+        raise
     except RolloutFailed as failure:
         revisions.mark(kube, now.objects.namespace, number, "failed")
         _go_back(target, now, number, failure, kube, engine, emit)

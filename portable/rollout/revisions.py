@@ -170,6 +170,11 @@ def prune(kube: Kube, namespace: str, keep: int = 10) -> list[int]:
     return gone
 
 
+def withdraw(kube: Kube, namespace: str, number: int) -> None:
+    """Takes back a revision of which nothing was applied. Raises ClusterError."""
+    kube.delete("v1", "Secret", _name(number), namespace, propagation="Background")
+
+
 def names_needed(kept: Iterable[Revision]) -> tuple[str, ...]:
     """Logical names ("ConfigMap/web-3f2a") of config that going back to one of `kept` needs; sorted.
 

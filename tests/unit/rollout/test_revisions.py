@@ -111,6 +111,13 @@ def test_pruning_keeps_the_newest_and_the_last_good(kube: Kube, namespace: str) 
     assert record(kube, namespace, revision("next")) == 7, "numbers are not used twice"
 
 
+def test_a_withdrawn_revision_is_gone(kube: Kube, namespace: str) -> None:
+    for digest in ("v1", "v2"):
+        record(kube, namespace, revision(digest))
+    revisions.withdraw(kube, namespace, 2)
+    assert [found.spec_digest for found in revisions.revisions(kube, namespace)] == ["v1"]
+
+
 def test_config_of_kept_revisions_is_needed() -> None:
     assert names_needed([revision("v1"), revision("v2")]) == ("ConfigMap/shop-v1", "ConfigMap/shop-v2")
 
