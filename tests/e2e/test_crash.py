@@ -339,8 +339,12 @@ def test_ctrl_c_stops_in_order(crashing: AppUnderTest, moment: str) -> None:
 
 def test_of_two_at_once_one_says_that_the_other_works(crashing: AppUnderTest) -> None:
     first = started(crashing, "up")
-    await_moment(first, UP["first object"][0]())
-    second = crashing.run("up", "--yes", "--output", "json", code=1)
+    await_moment(first, UP["among the objects"][0]())
+    first.send_signal(signal.SIGSTOP)  # a slow one
+    try:
+        second = crashing.run("up", "--yes", "--output", "json", code=1)
+    finally:
+        first.send_signal(signal.SIGCONT)
     assert second.error()["type"] == "StateLocked"
     assert "another portable process" in second.error()["message"]
     assert "wait" in second.error()["fix"]
