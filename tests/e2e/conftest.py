@@ -252,9 +252,28 @@ def make_app(portable: Portable, cluster: Cluster, tmp_path: Path) -> Iterator[C
             portable("destroy", "--cloud", "kind", "--yes", "--destroy-data", "--keep-cluster", entry.file)
 
 
+@pytest.fixture(scope="session")
+def leave(portable: Portable, cluster: Cluster) -> Iterator[Callable[..., None]]:
+    """`leave(ARGUMENT..., cwd=...)` destroys an app with its data while other tests go on: pods take their time to end. Whether
+    it went well is asserted when the session ends."""
+    leaving: list[subprocess.Popen[str]] = []
+
+    def start(*arguments: str | Path, cwd: Path | None = None) -> None:
+        leaving.append(portable.start("destroy", "--yes", "--destroy-data", "--keep-cluster", *arguments, cwd=cwd))
+
+    yield start
+    for process in leaving:
+        said, _ = process.communicate(timeout=420)
+        assert process.returncode == 0, said
+
+
 @pytest.fixture(scope="module")
 def module_app(
-    request: pytest.FixtureRequest, portable: Portable, cluster: Cluster, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest,
+    portable: Portable,
+    cluster: Cluster,
+    leave: Callable[..., None],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[AppUnderTest]:
     """One app for all tests of a module, which stand in order; destroyed with its data after the last one."""
     prefix = request.path.stem.removeprefix("test_")
@@ -263,4 +282,4 @@ def module_app(
     )
     yield entry
     if entry.file.exists():
-        entry.destroy("--destroy-data")
+        leave("--cloud", "kind", entry.file)

@@ -72,9 +72,7 @@ def test_what_was_planned_is_applied_and_then_there_is_nothing_to_plan(
     module_app.run("plan", "--out", tmp_path / "plan")
     assert module_app.up("--plan", tmp_path / "plan")["changed"] is True
     assert {name: len(uids) for name, uids in module_app.pod_uids().items()} == {"web": 1, "other": 1}
-    plan = module_app.run("plan", "--output", "json", "--detailed-exitcode", code=0).json()
-    assert (plan["changes"], changes(plan), plan["missing"]) == (False, {}, [])
-    assert "nothing to change" in module_app.run("plan").out
+    assert "nothing to change" in module_app.run("plan", "--detailed-exitcode", code=0).out
 
 
 def test_a_plan_lists_exactly_the_fields_that_change(module_app: AppUnderTest) -> None:
@@ -100,14 +98,14 @@ def test_a_changed_secret_shows_as_a_digest_and_never_as_a_value(module_app: App
     found = changes(run.json())
     assert found.keys() == {"update Deployment/web"}
     assert all("annotations" in path for path in found["update Deployment/web"])
-    said = run.out + run.err + module_app.run("plan", "--verbose").out + (tmp_path / "plan").read_text()
+    said = run.out + run.err + (tmp_path / "plan").read_text()
     assert not any(form.decode() in said for value in (FIRST, SECOND) for form in leaks.forms(value))
     refused = module_app.run("up", "--plan", tmp_path / "plan", code=1)
     assert "a secret, an image or a profile" in refused.err
     assert "plan again" in refused.err
 
 
-def test_up_refuses_a_plan_of_another_spec(module_app: AppUnderTest, tmp_path: Path) -> None:
+def test_up_refuses_a_plan_of_another_spec_or_of_an_earlier_state(module_app: AppUnderTest, tmp_path: Path) -> None:
     write(module_app, greeting="planned")
     module_app.run("plan", "--out", tmp_path / "plan")
     write(module_app, greeting="sneaked in")
@@ -116,11 +114,7 @@ def test_up_refuses_a_plan_of_another_spec(module_app: AppUnderTest, tmp_path: P
     assert "the spec has changed" in refused.err
     assert "GREETING" not in json.dumps(json.loads((tmp_path / "plan").read_text())), "a plan file holds digests"
     assert "Hello" in json.dumps(module_app.get("apps/v1", "Deployment", "web")), "nothing was applied"
-
-
-def test_up_refuses_a_plan_when_another_up_was_faster(module_app: AppUnderTest, tmp_path: Path) -> None:
-    write(module_app, greeting="planned")
-    module_app.run("plan", "--out", tmp_path / "plan")
+    write(module_app, greeting="planned")  # the plan fits again, until another `up` is faster
     module_app.up()
     refused = module_app.run("up", "--plan", tmp_path / "plan", code=1)
     assert "the app was changed by another operation" in refused.err

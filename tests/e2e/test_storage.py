@@ -77,8 +77,18 @@ def test_from_one_pod_to_several_each_gets_a_volume(module_app: AppUnderTest) ->
     assert claims(module_app) == {"files-uploads-0": ("Bound", "1Gi"), "files-uploads-1": ("Bound", "1Gi")}
 
 
-def test_a_volume_that_cannot_grow_here_is_refused_before_anything_changes(module_app: AppUnderTest) -> None:
-    """Volumes on kind are folders of the host: they have no size, and its provisioner cannot change one."""
+@pytest.fixture
+def fixed_storage(cluster: Cluster) -> Iterator[None]:
+    """As some storage is: what is made keeps its size."""
+    at = ("storage.k8s.io/v1", "StorageClass", "portable")
+    cluster.kube.merge_patch(*at, {"allowVolumeExpansion": False})
+    yield
+    cluster.kube.merge_patch(*at, {"allowVolumeExpansion": True})
+
+
+def test_a_volume_that_cannot_grow_is_refused_and_the_pods_run_on(
+    module_app: AppUnderTest, fixed_storage: None
+) -> None:
     pods = module_app.pod_uids()
     write(module_app, pods=2, size="2Gi")
     run = module_app.run("up", "--yes", code=1)
@@ -99,16 +109,7 @@ def test_a_volume_cannot_shrink(module_app: AppUnderTest) -> None:
     assert "a volume can grow but not shrink" in run.err
 
 
-@pytest.fixture
-def growing_storage(cluster: Cluster) -> Iterator[None]:
-    """As on the clouds: the storage class lets volumes grow. The file system under it has no part in what is tested here."""
-    at = ("storage.k8s.io/v1", "StorageClass", "portable")
-    cluster.kube.merge_patch(*at, {"allowVolumeExpansion": True}, field_manager="test")
-    yield
-    cluster.kube.merge_patch(*at, {"allowVolumeExpansion": None}, field_manager="test")
-
-
-def test_volumes_of_several_pods_grow_and_the_pods_run_on(module_app: AppUnderTest, growing_storage: None) -> None:
+def test_volumes_of_several_pods_grow_and_the_pods_run_on(module_app: AppUnderTest) -> None:
     """The claims are edited, and the StatefulSet, whose claim templates are immutable, is made anew around its pods."""
     pods, before = module_app.pod_uids(), stateful_set(module_app)["metadata"]["uid"]
     write(module_app, pods=2, size="2Gi")
