@@ -18,6 +18,8 @@ from portable.cli.session import Session
 from portable.errors import Interrupted, PortableError, UsageError
 
 COMPLETION_VARIABLE = "_PORTABLE_COMPLETE"
+# What they have begun, the next run finishes.
+RESUMED = ("up", "destroy")
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -100,9 +102,8 @@ def _report_unexpected(session: Session, arguments: Sequence[str], error: Except
 
 def _interrupted(session: Session) -> Interrupted:
     doing = session.doing()
-    if not doing:
-        return Interrupted("interrupted")
-    return Interrupted(f"interrupted while {doing}", fix="run the same command to carry on")
+    fix = "run the same command to carry on" if session.command in RESUMED else ""
+    return Interrupted(f"interrupted while {doing}" if doing else "interrupted", fix=fix)
 
 
 def _wants_json(arguments: Sequence[str]) -> bool:
