@@ -78,7 +78,9 @@ def _delete_app(target: Target, engine: Engine, emit: Emit, destroy_data: bool) 
             with step(emit, "data", "deleting kept data"):
                 provider.delete_kept_data(home.cluster, namespace, emit)
         else:
-            kept = tuple(dict.fromkeys((*kept, *provider.kept_data(home.cluster, namespace))))
+            data = provider.kept_data(home.cluster, namespace)
+            claims = {f"PersistentVolumeClaim/{name.rpartition('/')[2]}" for name in data}
+            kept = (*(name for name in kept if name not in claims), *data)
     return kept
 
 

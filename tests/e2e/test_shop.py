@@ -296,7 +296,7 @@ def test_destroy_keeps_the_data_and_up_finds_it_again(shop: Shop, say: Say) -> N
     assert shop.ask("/uploads/note.txt", "PUT", b"kept").status == 201
     add(shop, "coffee")
     run = shop.run("destroy", "--yes", "--keep-cluster", "--output", "json")
-    assert {"PersistentVolumeClaim/data-db-0", "Credential/db"} <= set(run.events()[-1]["kept"]), run
+    assert {f"{shop.namespace}/data-db-0", "Credential/db"} <= set(run.events()[-1]["kept"]), run
     assert shop.pods() == {}
     result = shop.up()  # the secret's value stayed with the data
     say(f"shop: destroy {run.seconds:.1f} s, up again {result['seconds']:.1f} s")
