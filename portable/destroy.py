@@ -49,18 +49,19 @@ def destroy(
     if confirm is not None and not confirm(_farewell(target, engine, destroy_data, with_cluster)):
         raise PortableError("nothing was changed: you said no")
     deleted = _names(engine, target, with_cluster)
-    kept = _delete_app(target, engine, emit, destroy_data)
+    staying = _delete_app(target, engine, emit, destroy_data)
+    kept = _end_or_name_data(target, staying, emit, destroy_data)
     if others and not keep_cluster:
         emit(Notice(f"the cluster {target.home.cluster} stays: {', '.join(others)} still on it"))
     if with_cluster:
         with step(emit, "cluster", f"deleting cluster {target.home.cluster}"):
             engine.cluster_destroy(target.home, target.provider.resource_types())
-    gone = tuple(name for name in deleted if name not in kept)
+    gone = tuple(name for name in deleted if name not in staying)
     return DestroyResult(gone, kept, time.monotonic() - started)
 
 
 def _delete_app(target: Target, engine: Engine, emit: Emit, destroy_data: bool) -> tuple[str, ...]:
-    """Returns what was kept: claims and credentials as the engine names them, data as the provider does."""
+    """Returns what was kept: claims and credentials, by their logical names."""
     home, provider = target.home, target.provider
     namespace = compile_target(target).namespace
     cluster = provider.find(home.cluster)
@@ -70,18 +71,26 @@ def _delete_app(target: Target, engine: Engine, emit: Emit, destroy_data: bool) 
             progress.note("its cluster is gone already")
             now = Situation(None, None, compile_target(target), {}, (), None)
             forget_vanished(target, now, engine, emit)
+            if destroy_data:
+                engine.forget_app(home, destroy_data=True)
         else:
             kube = Kube.connect(provider.credentials(home.cluster).kubeconfig)
             kept = engine.app_destroy(home, kube, destroy_data=destroy_data)
-    if isinstance(provider, KeptData):
-        if destroy_data:
-            with step(emit, "data", "deleting kept data"):
-                provider.delete_kept_data(home.cluster, namespace, emit)
-        else:
-            data = provider.kept_data(home.cluster, namespace)
-            claims = {f"PersistentVolumeClaim/{name.rpartition('/')[2]}" for name in data}
-            kept = (*(name for name in kept if name not in claims), *data)
     return kept
+
+
+def _end_or_name_data(target: Target, kept: tuple[str, ...], emit: Emit, destroy_data: bool) -> tuple[str, ...]:
+    """Deletes what the provider keeps, or else returns `kept` with each claim under the name of its data, which outlives it."""
+    provider, namespace = target.provider, compile_target(target).namespace
+    if not isinstance(provider, KeptData):
+        return kept
+    if destroy_data:
+        with step(emit, "data", "deleting kept data"):
+            provider.delete_kept_data(target.home.cluster, namespace, emit)
+        return kept
+    data = provider.kept_data(target.home.cluster, namespace)
+    claims = {f"PersistentVolumeClaim/{name.rpartition('/')[2]}" for name in data}
+    return (*(name for name in kept if name not in claims), *data)
 
 
 def _other_apps(target: Target, engine: Engine) -> list[str]:

@@ -177,9 +177,10 @@ class Engine:
             self._applied.pop(stack, None)
             return leaving.kept_names(kept, kube)
 
-    def forget_app(self, home: Home) -> None:
-        """The cluster vanished: its objects leave the state without a call to it. Credentials stay."""
-        self._forget(home.app_stack, lambda resource: resource["type"] == READY or leaving.is_kubernetes(resource))
+    def forget_app(self, home: Home, *, destroy_data: bool = False) -> None:
+        """The cluster vanished: its objects leave the state without a call to it. Credentials stay but for `destroy_data`."""
+        ours = (READY, CREDENTIAL) if destroy_data else (READY,)
+        self._forget(home.app_stack, lambda resource: resource["type"] in ours or leaving.is_kubernetes(resource))
 
     # -- stacks ----------------------------------------------------------------------------------------------------
 

@@ -359,6 +359,10 @@ def test_forgetting_an_app_leaves_its_credentials(
     kube.wait_gone("v1", "Namespace", space, timeout=60)
     up(objects)
     assert _secret(kube, "db", space) == values
+    engine.forget_app(home, destroy_data=True)
+    state = engine.state(home.app_stack)
+    assert state is not None
+    assert list(state.resources) == []
 
 
 def _secret(kube: Kube, name: str, space: str) -> dict[str, str]:
