@@ -22,7 +22,13 @@ def main(arguments: list[str]) -> int:
     if arguments[:1] == ["--run"]:
         command = arguments[1:]
     else:
-        command = [sys.executable, "-m", "pytest", *(argument for argument in arguments if argument != "--")]
+        command = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "--durations=25",
+            *(argument for argument in arguments if argument != "--"),
+        ]
     was_running = docker_engine.find() is not None
     try:
         started = time.monotonic()
