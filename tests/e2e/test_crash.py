@@ -31,13 +31,15 @@ from portable.home import Home
 from portable.kube import Kube
 from portable_kind import Kind, docker
 from portable_kind.database_images import REDIS
+from tests import soak
 from tests.e2e.conftest import HELLO, AppUnderTest, Cluster, Portable, app
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
 SEED = 20261218
-SOAK = bool(os.environ.get("PORTABLE_SOAK"))
+SOAK = bool(soak.size(0, 1))
 SAMPLE = 5
+only_in_soak = pytest.mark.skipif(not SOAK, reason="only in `make soak`")
 
 Event: TypeAlias = Mapping[str, Any]
 Victim: TypeAlias = Literal["portable", "pulumi", "both"]
@@ -273,6 +275,7 @@ def test_killed_anywhere_the_same_command_finishes(
     assert engines_left(stack_of(crashing)) == []
 
 
+@only_in_soak
 def test_up_after_a_killed_destroy_brings_the_app_back(crashing: AppUnderTest) -> None:
     crashing.up()
     process = started(crashing, "destroy")
@@ -354,6 +357,7 @@ def test_of_two_at_once_one_says_that_the_other_works(crashing: AppUnderTest) ->
     require_unchanged(crashing)
 
 
+@only_in_soak
 def test_two_from_the_same_instant(crashing: AppUnderTest) -> None:
     """Whoever comes first, the app is up in the end, and nobody ends without saying why."""
     both = [started(crashing, "up") for _ in range(2)]

@@ -94,6 +94,8 @@ def policy(resource: str, group: str) -> Callable[[Kube, str], None]:
     return prepare
 
 
+# A path that the app does not have, asked for once it surely listens.
+GONE = {"httpGet": {"path": "/gone", "port": 8080}, "periodSeconds": 1, "initialDelaySeconds": 5}
 MAIN = r"workloads\.web\.containers\.main"
 SIGNS: dict[str, Sign] = {
     # what takes longest comes first
@@ -108,13 +110,12 @@ SIGNS: dict[str, Sign] = {
         rf"check the registry's name in {MAIN}\.image", 12.0,
     ),
     "liveness": Sign(
-        probed(livenessProbe={"httpGet": {"path": "/gone", "port": 8080}, "periodSeconds": 1, "failureThreshold": 1},
-               readinessProbe={"httpGet": {"path": "/gone", "port": 8080}, "periodSeconds": 1}),
+        probed(livenessProbe=GONE, readinessProbe=GONE),
         "ProbeFailing", r"the (liveness|readiness) probe of container main fails: .*statuscode: 404",
         rf"the app answers 404: check the path in {MAIN}\.(liveness|readiness)Probe", 15.0,
     ),
     "startup": Sign(
-        probed(startupProbe={"httpGet": {"path": "/gone", "port": 8080}, "periodSeconds": 1, "failureThreshold": 2}),
+        probed(startupProbe={**GONE, "failureThreshold": 2}),
         "ProbeFailing", r"the startup probe of container main fails: .*404, and the container was restarted for it",
         rf"the app answers 404: check the path in {MAIN}\.startupProbe", 0.0,
     ),
