@@ -23,6 +23,7 @@ DELETE_SECONDS = 600.0
 _OWNERS = ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job", "CronJob")
 SECRET_KEYS = {"Secret": ("data", "stringData")}
 # Written by the server at any time: no change of ours.
+_LOOKS = 4  # at an object that is written to while it is compared
 _SERVER_FIELDS = ("managedFields", "resourceVersion", "generation", "uid", "creationTimestamp", "selfLink")
 
 
@@ -46,21 +47,30 @@ class KubernetesObject:
     def diff(self, object_id: str, outputs: Outputs, old: Inputs, new: Inputs) -> FieldDiff:
         """Compares the live object with what a dry run of the apply would make of it: what differs is what would change."""
         manifest = sent(_known(new))
-        live = self._get(manifest)
-        if live is None or "deletionTimestamp" in live["metadata"]:  # gone, or about to be
-            return FieldDiff(changes=("metadata",))
-        if new.get("data") == UNKNOWN:
-            return FieldDiff(changes=("data",), fields=(FieldChange("data", SECRET, SECRET),))
-        hidden = SECRET_KEYS.get(manifest["kind"], ())
-        try:
-            after = self._kube.apply(manifest, dry_run=True)
-        except ClusterError as error:
-            if not _recreatable(manifest, error):
-                raise
-            return FieldDiff(changes=("spec",), fields=field_changes(sent(old), manifest), recreates=True)
-        fields = field_changes(_stable(live), _stable(after), secret_keys=hidden)
+        fields: tuple[FieldChange, ...] = ()
+        for _ in range(_LOOKS):
+            live = self._get(manifest)
+            if live is None or "deletionTimestamp" in live["metadata"]:  # gone, or about to be
+                return FieldDiff(changes=("metadata",))
+            if new.get("data") == UNKNOWN:
+                return FieldDiff(changes=("data",), fields=(FieldChange("data", SECRET, SECRET),))
+            try:
+                after = self._kube.apply(manifest, dry_run=True)
+            except ClusterError as error:
+                if not _recreatable(manifest, error):
+                    raise
+                return FieldDiff(changes=("spec",), fields=field_changes(sent(old), manifest), recreates=True)
+            hidden = SECRET_KEYS.get(manifest["kind"], ())
+            fields = field_changes(_stable(live), _stable(after), secret_keys=hidden)
+            if not fields or not self._moved_since(live):
+                break
         changes = tuple(dict.fromkeys(field.path.partition(".")[0].partition("[")[0] for field in fields))
         return FieldDiff(changes=changes, fields=fields)
+
+    def _moved_since(self, live: KubeObject) -> bool:
+        """Whether a controller wrote to the object meanwhile: then what differs may be its doing and not ours."""
+        again = self._get(live)
+        return again is None or again["metadata"]["resourceVersion"] != live["metadata"]["resourceVersion"]
 
     def preview(self, inputs: Inputs) -> None:
         """Asks the server whether it would take a new object. Its namespace may not be there yet: then nobody can say."""
