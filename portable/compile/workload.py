@@ -15,8 +15,11 @@ from portable.compile.scope import Scope
 from portable.provider import KubeObject
 from portable.spec.model import Config, Rollout, Workload
 
-# Kubernetes waits 10, 20, 40, 80 s between them: long enough for a database that starts beside the job.
-JOB_RETRIES = 4
+# Kubernetes waits 10 and 20 s before them. A job begins when the databases that it uses are ready (`_after` in `app.py`), so
+# more tries would not wait for anything: a job that is wrong would only say so two minutes later.
+JOB_RETRIES = 2
+# A shell's words for a command that is not there, or cannot be executed: it will not be at the next try either.
+_NO_SUCH_COMMAND = [126, 127]
 
 
 @dataclass(frozen=True)
@@ -109,8 +112,13 @@ def _stateful_set(scope: Scope, workload: Workload, template: dict[str, Any]) ->
 def _job_spec(template: dict[str, Any]) -> dict[str, Any]:
     return {
         "backoffLimit": JOB_RETRIES,
-        # A drained node is no fault of the job's.
-        "podFailurePolicy": {"rules": [{"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"}]}]},
+        "podFailurePolicy": {
+            "rules": [
+                # A drained node is no fault of the job's.
+                {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"}]},
+                {"action": "FailJob", "onExitCodes": {"operator": "In", "values": _NO_SUCH_COMMAND}},
+            ]
+        },
         "template": template,
     }
 

@@ -105,11 +105,15 @@ def _cannot_start(view: View, pod: KubeObject, name: str, message: str) -> Findi
     place = f"workloads.{view.workload.name}.containers.{name}"
     hint = f"check {place}.command, args and volumes"
     summary = f"container {name} cannot be started: {shorten(_innermost(message))}"
-    if "executable file not found" in message or "no such file or directory" in message:
+    if _has_no_command(message):
         hint = f"the image has no such command: check {place}.command and args"
     elif "permission denied" in message:
         hint = f"the file has no x bit, or the user may not read it: check {place}.command and security.user"
     return Finding(_cause(view, pod, name, "CannotStart", summary, event=shorten(message, 400), hint=hint), 3.0)
+
+
+def _has_no_command(message: str) -> bool:
+    return "executable file not found" in message or "no such file or directory" in message
 
 
 def _innermost(message: str) -> str:
@@ -149,11 +153,11 @@ def _crash(view: View, pod: KubeObject, spec: Mapping[str, Any], status: Mapping
         return None
     code, restarts = int(ended.get("exitCode", 0)), status.get("restartCount", 0)
     ends = restarts + ("running" not in state)
-    looping = ends >= 2
+    looping, of_job = ends >= 2, view.workload.controller.kind == "Job"
     if ended.get("reason") in _CANNOT_START:
         found = _cannot_start(view, pod, spec["name"], ended.get("message", ""))
-        return Finding(found.cause, found.patience if looping else NEVER)
-    of_job = view.workload.controller.kind == "Job"
+        sure = looping or (of_job and _has_no_command(ended.get("message", "")))
+        return Finding(found.cause, found.patience if sure else NEVER)
     if code == 0 and (of_job or not looping):
         return None
     name, words = spec["name"], hints.exit_words(code)

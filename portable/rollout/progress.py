@@ -40,12 +40,17 @@ def progress(view: View) -> Progress:
     # Of both counts the smaller: `availableReplicas` includes pods of the old version.
     ready = min(updated, status.get("availableReplicas", 0), sum(map(is_ready, view.pods)))
     if updated < wanted or ready < wanted:
-        return Progress(min(ready, wanted), wanted, False, _pods_detail(view) or "creating pods")
+        return Progress(min(ready, wanted), wanted, False, _pods_detail(view) or _uncounted(view, wanted))
     old = status.get("replicas", 0) - updated
     if old > 0 or (kind == "StatefulSet" and status.get("currentRevision") != status.get("updateRevision")):
         detail = f"waiting for {max(old, 1)} old {'pod' if old <= 1 else 'pods'} to end"
         return Progress(wanted, wanted, False, detail)
     return Progress(wanted, wanted, True)
+
+
+def _uncounted(view: View, wanted: int) -> str:
+    """Pods that are ready become available when the controller has seen them so for `minReadySeconds`."""
+    return "creating pods" if len(view.pods) < wanted else "ready, not yet counted as available"
 
 
 def _wanted(view: View) -> int:
@@ -61,9 +66,9 @@ def _job(view: View, job: KubeObject) -> Progress:
     complete = condition(job, "Complete")
     if complete and complete["status"] == "True":
         return Progress(wanted, wanted, True)
-    failed = job.get("status", {}).get("failed", 0)
     detail = _pods_detail(view) or ("running" if view.pods else "creating pods")
-    return Progress(succeeded, wanted, False, f"{detail}, try {failed + 1}" if failed else detail)
+    failed, tries = job.get("status", {}).get("failed", 0), job.get("spec", {}).get("backoffLimit", 6) + 1
+    return Progress(succeeded, wanted, False, f"try {failed + 1} of {tries}, {detail}" if failed else detail)
 
 
 def _pods_detail(view: View) -> str:

@@ -16,7 +16,7 @@ from portable.provider import KubeObject
 from portable.rollout.diagnose import diagnose, timed_out
 from portable.rollout.finding import FetchLog, Finding
 from portable.rollout.hints import with_log
-from portable.rollout.progress import Progress, progress
+from portable.rollout.progress import Progress, progress, shorten
 from portable.rollout.view import View
 
 # A sign that is away for less is the same one (waiting reasons alternate with tries).
@@ -106,7 +106,11 @@ class Judge:
         if far.done and not ready:
             far = replace(far, done=False, detail="checking that it keeps running")
         return Judgement(
-            far, ready, track.cause, concerns, concerns and track.cause is None and self._suspect(track, now)
+            _with_last_words(far, track, view),
+            ready,
+            track.cause,
+            concerns,
+            concerns and track.cause is None and self._suspect(track, now),
         )
 
     def _look(self, track: _Track, view: View, far: Progress, now: float) -> None:
@@ -180,6 +184,14 @@ def _patience(held: _Held) -> float:
 def _keeps(view: View, held: _Held) -> bool:
     """What a job's earlier pod died of is remembered until the job ends."""
     return view.workload.controller.kind == "Job" and held.finding.cause.sign in _LOGGED_EARLY
+
+
+def _with_last_words(far: Progress, track: _Track, view: View) -> Progress:
+    """A job that Kubernetes tries again says at once what its first try died of: the verdict comes with the last one."""
+    lines = next((held.lines for held in track.held.values() if held.lines), ())
+    if view.workload.controller.kind != "Job" or far.done or not lines:
+        return far
+    return replace(far, detail=f"{far.detail}: {shorten(lines[-1])}")
 
 
 def _note_done(track: _Track, view: View, far: Progress, now: float) -> None:

@@ -183,11 +183,15 @@ def test_cloud_plugins_compile_now_and_say_what_comes_later(name: str, alias: st
     provider = load_provider(alias)
     assert (provider.name, provider.profile(Cluster()).cloud) == (name, name)
     assert provider.profile(Cluster()).aliases == provider.aliases == (alias,)
-    for call in (lambda: provider.cluster(Cluster()), lambda: provider.find("x"), lambda: provider.credentials("x")):
+    for call in (
+        lambda: provider.cluster(Cluster()),
+        lambda: provider.find(Cluster()),
+        lambda: provider.credentials(Cluster()),
+    ):
         with pytest.raises(ProviderError, match="comes with the next release") as caught:
             call()
         assert f"render --cloud {alias}" in caught.value.fix
-    (check,) = provider.doctor(fix=False, emit=nowhere)
+    (check,) = provider.doctor(Cluster(), fix=False, emit=nowhere)
     assert check.status == "missing"
 
 

@@ -213,7 +213,10 @@ def test_a_job_is_named_by_its_digest_and_keeps_its_name_when_nothing_changed() 
 def test_jobs_are_tried_again_but_not_for_ever_and_never_removed_by_a_clock() -> None:
     found = manifests(compiled(workload("migrate", "job"), workload("nightly", "cron", schedule="@daily")))
     job = next(each for name, each in found.items() if name.startswith("Job/migrate-"))
-    assert 0 < job["spec"]["backoffLimit"] < 10
+    assert job["spec"]["backoffLimit"] == 2
+    actions = {rule["action"]: rule for rule in job["spec"]["podFailurePolicy"]["rules"]}
+    assert actions["FailJob"]["onExitCodes"]["values"] == [126, 127], "a command that is not there never will be"
+    assert "Ignore" in actions
     assert "ttlSecondsAfterFinished" not in job["spec"]
     cron = found["CronJob/nightly"]["spec"]
     assert (cron["schedule"], cron["timeZone"], cron["concurrencyPolicy"]) == ("@daily", "Etc/UTC", "Forbid")

@@ -186,6 +186,42 @@ def test_a_hint_about_a_database_says_where_it_stands() -> None:
     assert "patch of Deployment/crash" in crash.cause.hint
 
 
+@pytest.mark.parametrize(
+    ("message", "patience"),
+    [
+        ('exec: "/bin/ledger": stat /bin/ledger: no such file or directory', 3.0),
+        ("failed to create containerd task: context deadline exceeded", NEVER),
+    ],
+)
+def test_a_job_without_its_command_is_not_tried_again_in_vain(message: str, patience: float) -> None:
+    view = tried_again("job")
+    ended = {"exitCode": 128, "reason": "StartError", "message": message}
+    view.pods[0]["status"]["containerStatuses"][0]["state"] = {"terminated": ended}
+    (finding,) = diagnose(view)
+    assert (finding.cause.sign, finding.patience) == ("CannotStart", patience)
+
+
+def tried_again(name: str) -> View:
+    """A recorded job as it was after its first failure of three."""
+    view = recorded(name)
+    assert view.controller is not None
+    running = {**view.controller, "status": {"failed": 1}, "spec": {**view.controller["spec"], "backoffLimit": 2}}
+    return replace(view, controller=running, maker=running)
+
+
+def test_a_job_that_is_tried_again_says_so() -> None:
+    assert progress(tried_again("job")).detail == "try 2 of 3, container main ended with exit code 2"
+
+
+def test_pods_that_are_ready_are_no_longer_being_created() -> None:
+    view = recorded("ok")
+    assert view.controller is not None
+    status = {**view.controller["status"], "availableReplicas": 0}
+    late = replace(view, controller={**view.controller, "status": status})
+    assert progress(late).detail == "ready, not yet counted as available"
+    assert progress(replace(late, pods=())).detail == "creating pods"
+
+
 def test_evictions_are_fatal_only_when_they_go_on() -> None:
     view = recorded("ok")
     pod = view.pods[0] | {"status": {"phase": "Failed", "reason": "Evicted", "message": "The node was low on memory."}}

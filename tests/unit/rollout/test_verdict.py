@@ -12,7 +12,7 @@ from portable.rollout.finding import LogSource
 from portable.rollout.verdict import Judge, Judgement
 from portable.rollout.view import View
 from tests.unit.rollout.kubelet import workload
-from tests.unit.rollout.test_diagnose import recorded
+from tests.unit.rollout.test_diagnose import recorded, tried_again
 
 pytestmark = pytest.mark.unit
 
@@ -112,6 +112,15 @@ def test_a_job_that_has_deleted_its_pod_still_tells_what_it_ended_with() -> None
     cause = clock.at(2.0, View(failed.workload, failed.controller, failed.maker)).cause
     assert cause is not None
     assert (cause.sign, cause.exit_code, cause.log_tail) == ("JobFailed", 3, ("migrating",))
+
+
+def test_a_job_says_what_its_first_try_died_of_before_kubernetes_tries_again() -> None:
+    first = tried_again("job")
+    judge = Judge({"job": first.workload}, lambda _: ("connecting", "table orders is locked"), {}, False)
+    judge.judge(View(first.workload), 0.0, synced=True, trouble=None)
+    judged = judge.judge(first, 1.0, synced=True, trouble=None)
+    assert judged.cause is None
+    assert judged.progress.detail == "try 2 of 3, container main ended with exit code 2: table orders is locked"
 
 
 def test_out_of_time_while_the_server_is_away_says_so() -> None:
