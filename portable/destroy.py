@@ -64,7 +64,7 @@ def _delete_app(target: Target, engine: Engine, emit: Emit, destroy_data: bool) 
     """Returns what was kept: claims and credentials, by their logical names."""
     home, provider = target.home, target.provider
     namespace = compile_target(target).namespace
-    cluster = provider.find(home.cluster)
+    cluster = provider.find(target.app.cluster)
     kept: tuple[str, ...] = ()
     with step(emit, "app", f"deleting app {home.app} from namespace {namespace}") as progress:
         if cluster is None:
@@ -74,7 +74,7 @@ def _delete_app(target: Target, engine: Engine, emit: Emit, destroy_data: bool) 
             if destroy_data:
                 engine.forget_app(home, destroy_data=True)
         else:
-            kube = Kube.connect(provider.credentials(home.cluster).kubeconfig)
+            kube = Kube.reach(provider.credentials(target.app.cluster))
             kept = engine.app_destroy(home, kube, destroy_data=destroy_data)
     return kept
 
@@ -86,9 +86,9 @@ def _end_or_name_data(target: Target, kept: tuple[str, ...], emit: Emit, destroy
         return kept
     if destroy_data:
         with step(emit, "data", "deleting kept data"):
-            provider.delete_kept_data(target.home.cluster, namespace, emit)
+            provider.delete_kept_data(target.app.cluster, namespace, emit)
         return kept
-    data = provider.kept_data(target.home.cluster, namespace)
+    data = provider.kept_data(target.app.cluster, namespace)
     claims = {f"PersistentVolumeClaim/{name.rpartition('/')[2]}" for name in data}
     return (*(name for name in kept if name not in claims), *data)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from portable.errors import EngineError, ToolError
 from portable.events import Emit
 from portable.provider import Check, load_provider
+from portable.spec.model import Cluster
 
 _OLDEST_PYTHON = (3, 11)
 
@@ -26,12 +27,12 @@ class Examined:
         return all(check.status != "missing" for check in self.checks)
 
 
-def examine(cloud: str | None, *, fix: bool, emit: Emit) -> Examined:
-    """Looks, and with `fix` gets or builds what is missing. Raises UsageError for an unknown cloud."""
+def examine(cloud: str | None, *, fix: bool, emit: Emit, cluster: Cluster | None = None) -> Examined:
+    """Looks, and with `fix` gets or builds what is missing; `cluster`: what would be made. Raises UsageError for an unknown cloud."""
     provider = load_provider(cloud) if cloud else None
     checks = [_python(), _pulumi(fix, emit), *_folders()]
     if provider is not None:
-        checks += provider.doctor(fix=fix, emit=emit)
+        checks += provider.doctor(cluster or Cluster(), fix=fix, emit=emit)
     return Examined(tuple(checks))
 
 

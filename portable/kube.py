@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from portable.errors import ClusterError
-from portable.provider import KubeObject
+from portable.provider import Credentials, KubeObject
 
 if TYPE_CHECKING:
     import httpx2
@@ -88,6 +88,16 @@ class Kube:
                 f"the kubeconfig cannot be used: {error}", fix="check the credentials of the cluster"
             ) from error
         return cls(http, config.cluster.server)
+
+    @classmethod
+    def reach(cls, credentials: Credentials, *, timeout: float = 30.0) -> Kube:
+        """As `connect`, with the provider's own tokens where it makes them."""
+        kube = cls.connect(credentials.kubeconfig, timeout=timeout)
+        if credentials.token is not None:
+            from portable.bearer import Bearer
+
+            kube._http.auth = Bearer(credentials.token)
+        return kube
 
     def close(self) -> None:
         self._http.close()

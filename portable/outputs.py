@@ -33,7 +33,7 @@ def addresses(target: Target, objects: Objects) -> list[Address]:
     routes = objects.routes
     found: Sequence[RouteAddress]
     if isinstance(target.provider, Routes):
-        found = target.provider.addresses(target.home.cluster, [(r.host, r.path, r.tls) for r in routes])
+        found = target.provider.addresses(target.app.cluster, [(r.host, r.path, r.tls) for r in routes])
     else:
         found = [RouteAddress(f"{'https' if r.tls else 'http'}://{r.host}{r.path}") for r in routes]
     return [Address(r.workload, r.name, at.url, at.note) for r, at in zip(routes, found, strict=True)]

@@ -65,7 +65,7 @@ def plan_target(target: Target, now: Situation, engine: Engine, emit: Emit) -> P
         if now.kube is None:
             app = engine.app_preview_offline(now.objects)
         else:
-            kubeconfig = provider.credentials(home.cluster).kubeconfig
+            kubeconfig = provider.credentials(target.app.cluster).kubeconfig
             app = engine.app_preview(home, now.objects, now.kube, kubeconfig)
     return Plan(
         title=f"{home.app} on {provider.title}, cluster {home.cluster}, namespace {now.objects.namespace}",

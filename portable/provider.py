@@ -6,7 +6,7 @@ one. It knows one cloud and imports that cloud's SDK inside the methods that nee
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_checkable
 
@@ -135,12 +135,16 @@ class ResourceType(Protocol):
 
 @dataclass(frozen=True)
 class ClusterResource:
-    """One resource of the cluster stack. `type` is "portable:CLOUD:Name"; a value may be a `Ref` to another's output."""
+    """One resource of the cluster stack. `type` is "portable:CLOUD:Name"; a value may be a `Ref` to another's output.
+
+    `note` is what `plan` says of it: a choice that costs money, with its price and the date of that price.
+    """
 
     type: str
     name: str
     inputs: Mapping[str, Any]
     depends_on: tuple[str, ...] = ()
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -163,10 +167,34 @@ class ClusterState:
 
 
 @dataclass(frozen=True)
-class Credentials:
-    """How to reach a cluster's API server: one kubeconfig document (YAML text, may hold secrets; never logged)."""
+class Token:
+    """A bearer token for an API server. `expires`: seconds since the epoch."""
 
-    kubeconfig: str
+    value: str = field(repr=False)
+    expires: float
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """How to reach a cluster's API server: one kubeconfig document (YAML text, may hold secrets; never logged).
+
+    `token` makes a bearer token: this process uses it in place of the document's own users, so that an operation may
+    take longer than a token lives.
+    """
+
+    kubeconfig: str = field(repr=False)
+    token: Callable[[], Token] | None = None
+
+
+@dataclass(frozen=True)
+class Leftover:
+    """Something that carries a cluster's tags after the cluster is gone. `data`: it holds an app's data. `cost`: of keeping it."""
+
+    kind: str
+    id: str
+    detail: str = ""
+    data: bool = False
+    cost: str = ""
 
 
 @dataclass(frozen=True)
@@ -189,9 +217,9 @@ class Provider(Protocol):
     def profile(self, cluster: Cluster) -> Profile: ...
     def cluster(self, cluster: Cluster) -> Sequence[ClusterResource]: ...
     def resource_types(self) -> Mapping[str, ResourceType]: ...
-    def find(self, cluster_name: str) -> ClusterState | None: ...
-    def credentials(self, cluster_name: str) -> Credentials: ...
-    def doctor(self, *, fix: bool, emit: Emit) -> Sequence[Check]: ...
+    def find(self, cluster: Cluster) -> ClusterState | None: ...
+    def credentials(self, cluster: Cluster) -> Credentials: ...
+    def doctor(self, cluster: Cluster, *, fix: bool, emit: Emit) -> Sequence[Check]: ...
     def permissions(self) -> str: ...
 
 
@@ -203,7 +231,7 @@ class LocalImages(Protocol):
         """image -> content digest of those of `images` that are on this machine. Touches no cluster."""
         ...
 
-    def load_images(self, cluster_name: str, images: Sequence[str], emit: Emit) -> Mapping[str, str]:
+    def load_images(self, cluster: Cluster, images: Sequence[str], emit: Emit) -> Mapping[str, str]:
         """Loads those of `images` that exist locally and that the nodes lack; returns image -> digest of those found."""
         ...
 
@@ -212,7 +240,7 @@ class LocalImages(Protocol):
 class Routes(Protocol):
     """Optional: the plugin knows how routes are reached, and makes certificates for `tls: auto`."""
 
-    def addresses(self, cluster_name: str, hosts: Sequence[tuple[str, str, bool]]) -> Sequence[RouteAddress]:
+    def addresses(self, cluster: Cluster, hosts: Sequence[tuple[str, str, bool]]) -> Sequence[RouteAddress]:
         """`hosts`: (host, path, tls) of each route."""
         ...
 
@@ -225,8 +253,38 @@ class Routes(Protocol):
 class KeptData(Protocol):
     """Optional: data that outlives an app or its cluster, and how to end it."""
 
-    def kept_data(self, cluster_name: str, namespace: str) -> Sequence[str]: ...
-    def delete_kept_data(self, cluster_name: str, namespace: str, emit: Emit) -> None: ...
+    def kept_data(self, cluster: Cluster, namespace: str) -> Sequence[str]:
+        """ "NAMESPACE/CLAIM" of each, followed by what keeping it costs, if anything. An empty `namespace`: all of the cluster."""
+        ...
+
+    def delete_kept_data(self, cluster: Cluster, namespace: str, emit: Emit) -> None: ...
+
+
+@runtime_checkable
+class KeptVolumes(Protocol):
+    """Optional, beside `KeptData`: disks that outlived their cluster are bound again in the next."""
+
+    def persistent_volumes(self, cluster: Cluster, namespace: str) -> Sequence[KubeObject]:
+        """A PersistentVolume for each kept disk of this namespace, with a `claimRef` to the claim that it belonged to."""
+        ...
+
+
+@runtime_checkable
+class Tokens(Protocol):
+    """Optional: API servers of this cloud take bearer tokens, which `portable token` hands to kubectl."""
+
+    def token(self, cluster: Cluster) -> Token: ...
+
+
+@runtime_checkable
+class Sweep(Protocol):
+    """Optional: what carries a cluster's tags and was left behind by controllers or broken-off calls is found and removed."""
+
+    def leftovers(self, cluster: Cluster) -> Sequence[Leftover]: ...
+
+    def remove(self, cluster: Cluster, leftover: Leftover, emit: Emit) -> str:
+        """Empty when it is gone, else why it could not be removed, in words."""
+        ...
 
 
 def provider_names() -> dict[str, str]:

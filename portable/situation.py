@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import asdict, dataclass, is_dataclass, replace
 
 from portable import __version__
 from portable.compile.objects import ExpectedSecret, Objects
@@ -34,11 +34,11 @@ class Situation:
 
 def look(target: Target) -> Situation:
     """Asks the provider and the cluster; changes nothing but the key that secrets are digested with."""
-    cluster = target.provider.find(target.home.cluster)
+    cluster = target.provider.find(target.app.cluster)
     if cluster is None or not cluster.healthy:
         objects = compile_target(target, image_digests=local_images(target))
         return Situation(cluster, None, objects, {}, objects.expected, None)
-    return look_inside(target, Kube.connect(target.provider.credentials(target.home.cluster).kubeconfig), cluster)
+    return look_inside(target, Kube.reach(target.provider.credentials(target.app.cluster)), cluster)
 
 
 def look_inside(target: Target, kube: Kube, cluster: ClusterState | None) -> Situation:
@@ -97,7 +97,9 @@ def cluster_digest(target: Target) -> str:
     def plain(value: object) -> object:
         return asdict(value) if is_dataclass(value) and not isinstance(value, type) else str(value)
 
-    resources: Sequence[ClusterResource] = target.provider.cluster(target.app.cluster)
+    resources: Sequence[ClusterResource] = [
+        replace(resource, note="") for resource in target.provider.cluster(target.app.cluster)
+    ]
     return hashlib.sha256(json.dumps(resources, default=plain, sort_keys=True).encode()).hexdigest()
 
 

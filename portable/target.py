@@ -104,9 +104,9 @@ def connect(target: Target) -> Kube:
     """The app's cluster, reached. Raises ClusterGone where the provider says that there is no such cluster."""
     from portable.kube import Kube
 
-    if target.provider.find(target.home.cluster) is None:
+    if target.provider.find(target.app.cluster) is None:
         raise ClusterGone(
             f"there is no cluster {target.home.cluster!r} on {target.provider.title}",
             fix=f"make it with `portable up --cloud {target.provider.name}`",
         )
-    return Kube.connect(target.provider.credentials(target.home.cluster).kubeconfig)
+    return Kube.reach(target.provider.credentials(target.app.cluster))

@@ -133,12 +133,14 @@ def _ensure_cluster(target: Target, now: Situation, engine: Engine, emit: Emit) 
             _require_machine(target, emit)
         forget_vanished(target, now, engine, emit)
         engine.cluster_up(home, provider.cluster(target.app.cluster), provider.resource_types())
-    return Kube.connect(provider.credentials(home.cluster).kubeconfig)
+    return Kube.reach(provider.credentials(target.app.cluster))
 
 
 def _require_machine(target: Target, emit: Emit) -> None:
     """What making a cluster needs, told all at once before anything is made."""
-    lacking = [check for check in target.provider.doctor(fix=False, emit=emit) if check.status == "missing"]
+    lacking = [
+        check for check in target.provider.doctor(target.app.cluster, fix=False, emit=emit) if check.status == "missing"
+    ]
     if lacking:
         raise ToolError(
             f"{target.provider.title} is not ready to make a cluster",
@@ -157,7 +159,7 @@ def forget_vanished(target: Target, now: Situation, engine: Engine, emit: Emit) 
         return
     uids = {str(outputs["uid"]) for outputs in recorded.outputs.values() if outputs.get("uid")}
     # Asked again: while a person was asked or another `up` was at work, the cluster may have been made.
-    cluster = now.cluster or target.provider.find(home.cluster)
+    cluster = now.cluster or target.provider.find(target.app.cluster)
     if cluster is not None and (not uids or not cluster.uid or cluster.uid in uids):
         return
     emit(Notice(f"the cluster {home.cluster} that the state knows is gone: what ran on it is forgotten", "warning"))
@@ -177,8 +179,8 @@ def _prepare(target: Target, before: Situation, kube: Kube, secrets: SecretFiles
         ensure_certificates(kube, target.provider, objects, namespace_labels(objects))
         if isinstance(target.provider, LocalImages):
             progress.note("loading images that are on this machine")
-            target.provider.load_images(target.home.cluster, app_images(target), emit)
-        now = look_inside(target, kube, target.provider.find(target.home.cluster))
+            target.provider.load_images(target.app.cluster, app_images(target), emit)
+        now = look_inside(target, kube, target.provider.find(target.app.cluster))
         if names := missing_secrets(now):
             again = f"-e {target.app.environment}" if target.app.environment else f"--cloud {target.provider.name}"
             raise SecretsMissing(names, fix="\n".join(f"portable secret set {name} {again}" for name in names))
@@ -211,7 +213,7 @@ def _roll_out(
     target: Target, now: Situation, objects: Objects, kube: Kube, engine: Engine, emit: Emit
 ) -> Mapping[str, Mapping[str, str]]:
     """Returns workload -> container -> image that really runs."""
-    kubeconfig = target.provider.credentials(target.home.cluster).kubeconfig
+    kubeconfig = target.provider.credentials(target.app.cluster).kubeconfig
     with _watch(target, replace(now, objects=objects, kube=kube), emit) as watcher:
         with step(emit, "app", f"app {target.home.app} in namespace {objects.namespace}"):
             engine.app_up(target.home, objects, kube, kubeconfig, watcher.wait, superseded="keep")
@@ -257,7 +259,7 @@ def _tidy(target: Target, now: Situation, kube: Kube, engine: Engine) -> None:
     revisions.prune(kube, now.objects.namespace, KEPT_REVISIONS)
     needed = revisions.names_needed(revisions.revisions(kube, now.objects.namespace))
     if set(engine.superseded(target.home, now.objects)) - set(needed):
-        kubeconfig = target.provider.credentials(target.home.cluster).kubeconfig
+        kubeconfig = target.provider.credentials(target.app.cluster).kubeconfig
         engine.app_up(target.home, now.objects, kube, kubeconfig, _no_wait, superseded="delete", protect_names=needed)
 
 

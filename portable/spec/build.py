@@ -87,6 +87,7 @@ def build(
         digest=_digest(environment, spec, reader.contents, [*document.metadata.values()]),
         annotations=metadata.get("annotations", {}),
         spec=spec,
+        protected=overlay.get("protect", False),
     )
     return app, reader.problems
 
@@ -126,17 +127,27 @@ def _resource(name: str, body: Mapping[str, Any]) -> Resource:
 
 
 def _cluster(body: Mapping[str, Any]) -> Cluster:
-    nodes = body.get("nodes", {})
+    nodes = _nodes(body.get("nodes", {}))
+    pools = {"default": nodes} if "nodes" in body else {}
     return Cluster(
-        body.get("name", "portable"),
+        body.get("existing") or body.get("name", "portable"),
         body.get("version"),
-        Nodes(
-            int(nodes.get("min", 1)),
-            _whole(nodes.get("max")),
-            _amount(nodes.get("cpu")),
-            nodes.get("memory"),
-            nodes.get("spot", False),
-        ),
+        nodes,
+        {**pools, **{name: _nodes(pool) for name, pool in body.get("pools", {}).items()}},
+        body.get("region"),
+        "existing" in body,
+        tuple(body.get("api", {}).get("allow", ())),
+        body.get("private", False),
+    )
+
+
+def _nodes(body: Mapping[str, Any]) -> Nodes:
+    return Nodes(
+        int(body.get("min", 1)),
+        _whole(body.get("max")),
+        _amount(body.get("cpu")),
+        body.get("memory"),
+        body.get("spot", False),
     )
 
 

@@ -232,11 +232,22 @@ class Nodes:
 
 @dataclass(frozen=True)
 class Cluster:
-    """What the app asks of its cluster. The cluster stack's key is the cloud and `name`."""
+    """What the app asks of its cluster. The cluster stack's key is the cloud and `name`.
+
+    `pools`: node pools by name; the spec's `nodes` is the pool "default". None at all: the cloud chooses and scales the
+    nodes by itself. `region` None: the one that the cloud's own configuration names. `existing`: `name` was made by
+    someone else and is only used. `allow`: CIDR blocks that may reach the API server; none: every address, with credentials.
+    `private`: nodes without public addresses, even where that costs a gateway.
+    """
 
     name: str = "portable"
     version: str | None = None
     nodes: Nodes = Nodes()
+    pools: Mapping[str, Nodes] = field(default_factory=dict)
+    region: str | None = None
+    existing: bool = False
+    allow: tuple[str, ...] = ()
+    private: bool = False
 
 
 @dataclass(frozen=True)
@@ -269,6 +280,7 @@ class App:
     digest: str = ""
     annotations: Mapping[str, str] = field(default_factory=dict)
     spec: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    protected: bool = False
 
     @property
     def namespace(self) -> str:

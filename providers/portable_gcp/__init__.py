@@ -41,13 +41,13 @@ class Gcp:
     def resource_types(self) -> Mapping[str, ResourceType]:
         return {}
 
-    def find(self, cluster_name: str) -> ClusterState | None:
+    def find(self, cluster: Cluster) -> ClusterState | None:
         raise ProviderError(_LATER, fix=_INSTEAD)
 
-    def credentials(self, cluster_name: str) -> Credentials:
+    def credentials(self, cluster: Cluster) -> Credentials:
         raise ProviderError(_LATER, fix=_INSTEAD)
 
-    def doctor(self, *, fix: bool, emit: Emit) -> Sequence[Check]:
+    def doctor(self, cluster: Cluster, *, fix: bool, emit: Emit) -> Sequence[Check]:
         return (Check(name="clusters", status="missing", detail=_LATER, fix=_INSTEAD),)
 
     def permissions(self) -> str:

@@ -57,19 +57,19 @@ class Kind:
 
         return {CLUSTER: Resource(), ADDONS: AddonsResource()}
 
-    def find(self, cluster_name: str) -> ClusterState | None:
+    def find(self, cluster: Cluster) -> ClusterState | None:
         from portable_kind import lifecycle
 
-        return lifecycle.find(cluster_name)
+        return lifecycle.find(cluster.name)
 
-    def credentials(self, cluster_name: str) -> Credentials:
+    def credentials(self, cluster: Cluster) -> Credentials:
         """Starts a cluster that was stopped (the machine was restarted) first. Raises ClusterGone where there is none."""
         from portable.provider import Credentials
         from portable_kind import lifecycle
 
-        return Credentials(lifecycle.credentials(cluster_name))
+        return Credentials(lifecycle.credentials(cluster.name))
 
-    def doctor(self, *, fix: bool, emit: Emit) -> Sequence[Check]:
+    def doctor(self, cluster: Cluster, *, fix: bool, emit: Emit) -> Sequence[Check]:
         from portable_kind import checks
 
         return checks.run(fix=fix, emit=emit)
@@ -87,17 +87,17 @@ class Kind:
 
         return local.find(images)
 
-    def load_images(self, cluster_name: str, images: Sequence[str], emit: Emit) -> Mapping[str, str]:
+    def load_images(self, cluster: Cluster, images: Sequence[str], emit: Emit) -> Mapping[str, str]:
         from portable_kind import images as local
 
-        return local.load(cluster_name, images, emit)
+        return local.load(cluster.name, images, emit)
 
     # -- Routes ----------------------------------------------------------------------------------------------------
 
-    def addresses(self, cluster_name: str, hosts: Sequence[tuple[str, str, bool]]) -> Sequence[RouteAddress]:
+    def addresses(self, cluster: Cluster, hosts: Sequence[tuple[str, str, bool]]) -> Sequence[RouteAddress]:
         from portable_kind import authority, lifecycle, routes
 
-        return routes.addresses(lifecycle.ports(cluster_name), hosts, authority.trust_note())
+        return routes.addresses(lifecycle.ports(cluster.name), hosts, authority.trust_note())
 
     def certificate(self, hosts: Sequence[str]) -> tuple[str, str]:
         from portable_kind import authority
@@ -106,13 +106,13 @@ class Kind:
 
     # -- KeptData --------------------------------------------------------------------------------------------------
 
-    def kept_data(self, cluster_name: str, namespace: str) -> Sequence[str]:
+    def kept_data(self, cluster: Cluster, namespace: str) -> Sequence[str]:
         """ "NAMESPACE/CLAIM" of each kept volume; an empty `namespace` means all of the cluster."""
         from portable_kind import kept_data
 
-        return kept_data.kept(cluster_name, namespace)
+        return kept_data.kept(cluster.name, namespace)
 
-    def delete_kept_data(self, cluster_name: str, namespace: str, emit: Emit) -> None:
+    def delete_kept_data(self, cluster: Cluster, namespace: str, emit: Emit) -> None:
         from portable_kind import kept_data
 
-        kept_data.delete(cluster_name, namespace, emit)
+        kept_data.delete(cluster.name, namespace, emit)

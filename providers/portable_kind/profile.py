@@ -32,6 +32,10 @@ def profile(*, self_built: bool) -> Profile:
         images=SELF_BUILT_IMAGES if self_built else OFFICIAL,
         unsupported={
             "workloads.*.identity": "a kind cluster has no cloud identities",
+            "cluster.pools": "a kind cluster's nodes are all alike: cluster.nodes.min is their number",
+            "cluster.region": "a kind cluster is on this machine; name the region in an environment of its own",
+            "cluster.api": "a kind cluster's API server listens on this machine only",
+            "cluster.private": "a kind cluster's nodes are containers on this machine",
             "cluster.nodes.max": "a kind cluster has as many nodes as cluster.nodes.min says, and does not grow",
             "cluster.nodes.cpu": "kind's nodes are containers that share this machine",
             "cluster.nodes.memory": "kind's nodes are containers that share this machine",

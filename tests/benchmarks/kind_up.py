@@ -100,8 +100,9 @@ def _prepare(bench: Bench) -> int:
 
 def _kubeconfig(cluster: str) -> str:
     from portable.provider import load_provider
+    from portable.spec.model import Cluster
 
-    return load_provider("kind").credentials(cluster).kubeconfig
+    return load_provider("kind").credentials(Cluster(name=cluster)).kubeconfig
 
 
 def _round(bench: Bench, contender: str) -> None:

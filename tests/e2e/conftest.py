@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 from portable.kube import Kube
+from portable.spec import model
 
 ROOT = Path(__file__).resolve().parents[2]
 PORTABLE = Path(sys.executable).with_name("portable")
@@ -160,7 +161,7 @@ def cluster(portable: Portable, images: None) -> Iterator[Cluster]:
     anchor.write_text(app("anchor", name, {"idle": HELLO}))
     try:
         portable("up", "--cloud", "kind", "--yes", anchor)
-        yield Cluster(name, Kube.connect(Kind().credentials(name).kubeconfig))
+        yield Cluster(name, Kube.connect(Kind().credentials(model.Cluster(name=name)).kubeconfig))
     finally:
         if not kept:
             portable("destroy", "--cloud", "kind", "--yes", "--destroy-data", anchor)

@@ -29,6 +29,7 @@ from portable.engine.state import StackState
 from portable.events import nowhere
 from portable.home import Home
 from portable.kube import Kube
+from portable.spec import model
 from portable_kind import Kind, docker
 from portable_kind.database_images import REDIS
 from tests import soak
@@ -309,7 +310,9 @@ def test_killed_while_the_cluster_is_made_and_deleted(
         await_moment(process, MAKE[make_at]())
         kill(process, "portable")
         portable("up", *arguments, file)
-        lone = AppUnderTest("lone", Cluster(name, Kube.connect(Kind().credentials(name).kubeconfig)), file, portable)
+        lone = AppUnderTest(
+            "lone", Cluster(name, Kube.connect(Kind().credentials(model.Cluster(name=name)).kubeconfig)), file, portable
+        )
         require_agreement(lone)
         require_unchanged(lone)
 

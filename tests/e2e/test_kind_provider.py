@@ -56,7 +56,7 @@ class Made:
     data: Path
 
     def kube(self) -> Kube:
-        return Kube.connect(KIND.credentials(self.name).kubeconfig)
+        return Kube.connect(KIND.credentials(Cluster(name=self.name)).kubeconfig)
 
 
 @pytest.fixture(scope="module")
@@ -68,13 +68,13 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
     name = f"two-{secrets.token_hex(3)}"
     try:
         outputs = make(name, 2)
-        KIND.load_images(name, [database_images.REDIS.reference], nowhere)
-        with Kube.connect(KIND.credentials(name).kubeconfig) as kube:
+        KIND.load_images(Cluster(name=name), [database_images.REDIS.reference], nowhere)
+        with Kube.connect(KIND.credentials(Cluster(name=name)).kubeconfig) as kube:
             kube.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
         yield Made(name, outputs, folder)
     finally:
         end(name)
-        KIND.delete_kept_data(name, "", nowhere)
+        KIND.delete_kept_data(Cluster(name=name), "", nowhere)
         if before is None:
             del os.environ["PORTABLE_DATA"]
         else:
@@ -128,7 +128,7 @@ def phase(kube: Kube, name: str) -> str:
 
 
 def test_both_nodes_are_ready_and_run_pods(made: Made) -> None:
-    state = KIND.find(made.name)
+    state = KIND.find(Cluster(name=made.name))
     assert state is not None
     assert state.healthy, state
     assert state.uid == made.outputs["uid"]
@@ -159,14 +159,14 @@ def test_an_image_is_loaded_once_and_again_when_rebuilt(made: Made) -> None:
 
     try:
         build("one")
-        first = KIND.load_images(made.name, [image, "portable-test/none:1"], events.append)
+        first = KIND.load_images(Cluster(name=made.name), [image, "portable-test/none:1"], events.append)
         assert list(first) == [image]
         assert events
         events.clear()
-        assert KIND.load_images(made.name, [image], events.append) == first
+        assert KIND.load_images(Cluster(name=made.name), [image], events.append) == first
         assert not events, "nothing to load the second time"
         build("two")
-        assert KIND.load_images(made.name, [image], events.append) != first
+        assert KIND.load_images(Cluster(name=made.name), [image], events.append) != first
         assert events
     finally:
         docker.run("rmi", "--force", image)
@@ -213,7 +213,7 @@ def test_a_volume_follows_its_pod_to_another_node_and_outlives_its_claim(made: M
         kube.apply(claim)
         assert run("finder", worker, "cat /files/word") == "precious"
     assert (made.data / "kind" / made.name / "volumes" / NAMESPACE / "files" / "word").read_text() == "precious\n"
-    assert KIND.kept_data(made.name, NAMESPACE) == (f"{NAMESPACE}/files",)
+    assert KIND.kept_data(Cluster(name=made.name), NAMESPACE) == (f"{NAMESPACE}/files",)
 
 
 def test_a_load_balancer_address_answers_from_the_host(made: Made) -> None:
@@ -300,19 +300,19 @@ def test_a_route_answers_with_tls_and_outlives_a_reboot(made: Made) -> None:
     host = "web.localhost"
     with made.kube() as kube:
         serve_route(kube, host)
-    (route,) = KIND.addresses(made.name, [(host, "/", True)])
+    (route,) = KIND.addresses(Cluster(name=made.name), [(host, "/", True)])
     assert "200 OK" in eventually(lambda: get_by_route(route.url) if "200 OK" in get_by_route(route.url) else "")
 
     # What is left after the machine was restarted: containers that do not run.
     docker.run("stop", "--time", "5", *(node.name for node in docker.nodes(made.name)), timeout=120)
-    state = KIND.find(made.name)
+    state = KIND.find(Cluster(name=made.name))
     assert state is not None
     assert not state.healthy
     assert "stopped" in state.detail
-    assert KIND.addresses(made.name, [(host, "/", True)]) == (route,)
+    assert KIND.addresses(Cluster(name=made.name), [(host, "/", True)]) == (route,)
 
-    KIND.credentials(made.name)
-    state = KIND.find(made.name)
+    KIND.credentials(Cluster(name=made.name))
+    state = KIND.find(Cluster(name=made.name))
     assert state is not None
     assert state.healthy
     assert state.uid == made.outputs["uid"]
@@ -338,10 +338,10 @@ def test_a_half_made_cluster_is_removed_and_made_again(made: Made) -> None:
         events: list[Event] = []
         make(name, 1, events.append)
         assert any("half made" in event.detail for event in events if isinstance(event, Step))
-        state = KIND.find(name)
+        state = KIND.find(Cluster(name=name))
         assert state is not None
         assert state.healthy
         assert {node.container for node in docker.nodes(name)}.isdisjoint({node.container for node in half})
     finally:
         end(name)
-    assert KIND.find(name) is None
+    assert KIND.find(Cluster(name=name)) is None

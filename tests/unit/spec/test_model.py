@@ -71,7 +71,8 @@ def test_every_key_arrives_in_the_model(tmp_path: Path) -> None:
         "settings": Config("settings", {"LOG_LEVEL": "info"}),
         "private": Registry("private", "registry.example.com"),
     }
-    assert app.cluster == Cluster("main", "1.33", Nodes(1, 3, "4", "16Gi", True))
+    nodes = Nodes(1, 3, "4", "16Gi", True)
+    assert app.cluster == Cluster("main", "1.33", nodes, {"default": nodes})
     merge = {"metadata": {"labels": {"team": "shop"}}}
     assert app.patches == {"team": Patch("team", "Service/web", "aws", merge)}
 
