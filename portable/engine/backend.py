@@ -12,6 +12,9 @@ from portable.engine.state import Deployment
 from portable.engine.workspace import PROJECT, Workspace
 from portable.errors import EngineError
 
+# Pulumi's own record of runs: what was done, and the state that it left.
+KEPT_RUNS, FILES_OF_A_RUN = 10, 2
+
 
 class Backend:
     """`cli` gives the Pulumi CLI; it is asked for only when one is needed (reading local state needs none)."""
@@ -53,6 +56,14 @@ class Backend:
     def write(self, stack: str, deployment: Deployment) -> None:
         """Replaces the stack's document; Pulumi checks it."""
         self._call("stack", "import", f"--stack={stack}", input=json.dumps({"version": 3, "deployment": deployment}))
+
+    def trim(self, stack: str) -> None:
+        """Pulumi writes what it did, and the state before it, for every run, and has no setting that ends it: of a local stack
+        the newest runs stay."""
+        folder = self.workspace.history_folder(stack)
+        runs = sorted(folder.glob("*.json"), reverse=True) if folder is not None else []
+        for path in runs[KEPT_RUNS * FILES_OF_A_RUN :]:
+            path.unlink(missing_ok=True)
 
     def stacks(self) -> list[str]:
         """Names of all stacks, sorted."""

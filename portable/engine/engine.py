@@ -24,9 +24,9 @@ from portable.engine.types import Credential, Ready, Served, Wait
 from portable.engine.workspace import PROJECT, KubernetesProvider, choose_plugin, open_workspace
 from portable.errors import ToolError
 from portable.events import Emit, Notice
-from portable.home import Home
+from portable.home import Home, app_homes
 from portable.kube import Kube
-from portable.provider import ClusterResource, Outputs, ResourceType
+from portable.provider import ClusterResource, ClusterState, Outputs, ResourceType
 from portable_stacks.app.resources import CREDENTIAL, READY, Resource, app_resources
 
 PARALLEL = 16
@@ -91,7 +91,28 @@ class Engine:
 
     def forget_cluster(self, home: Home) -> None:
         """The cluster vanished: its resources leave the state without a call to its cloud."""
-        self._forget(home.cluster_stack, lambda resource: not resource["type"].startswith("pulumi:"))
+        with self._turn(home.cluster_stack):
+            self._drop(home.cluster_stack, lambda resource: not resource["type"].startswith("pulumi:"))
+
+    def forget_vanished(self, home: Home, find: Callable[[], ClusterState | None]) -> None:
+        """Where the cluster of the state is gone, or another one has its name, what ran on it leaves the state without a call
+        to it; with a cluster that is gone, its own resources do. Generated credentials stay: kept data still needs them.
+
+        `find` asks the provider. That is done when it is our turn: another `up` may be making the cluster right now.
+        """
+        stack = home.cluster_stack
+        if self._backend.read(stack) is None:
+            return
+        with self._turn(stack):
+            recorded, cluster = self.state(stack), find()
+            if recorded is None or not recorded.resources or not _vanished(recorded, cluster):
+                return
+            words = f"the cluster {home.cluster} that the state knows is gone: what ran on it is forgotten"
+            self._emit(Notice(words, "warning"))
+            for other in app_homes(self.stacks(), stack):
+                self.forget_app(other)
+            if cluster is None:
+                self._drop(stack, lambda resource: not resource["type"].startswith("pulumi:"))
 
     # -- the app stack ---------------------------------------------------------------------------------------------
 
@@ -180,7 +201,8 @@ class Engine:
     def forget_app(self, home: Home, *, destroy_data: bool = False) -> None:
         """The cluster vanished: its objects leave the state without a call to it. Credentials stay but for `destroy_data`."""
         ours = (READY, CREDENTIAL) if destroy_data else (READY,)
-        self._forget(home.app_stack, lambda resource: resource["type"] in ours or leaving.is_kubernetes(resource))
+        with self._turn(home.app_stack):
+            self._drop(home.app_stack, lambda resource: resource["type"] in ours or leaving.is_kubernetes(resource))
 
     # -- stacks ----------------------------------------------------------------------------------------------------
 
@@ -277,10 +299,7 @@ class Engine:
         `shared`: a cluster's, which several apps may want to bring up at once. They take turns.
         """
         mark = self._backend.mark(stack)
-        patience = SHARED_PATIENCE if shared else 0.0
-        words = f"another portable process works on {stack}: waiting until it has ended"
-        waiting = (lambda: self._emit(Notice(words))) if shared else None
-        with held(self._workspace, stack, mark, patience=patience, waiting=waiting):
+        with self._turn(stack, patience=SHARED_PATIENCE if shared else 0.0):
             deployment = self._backend.read(stack)
             if deployment is None:
                 self._backend.create(stack)
@@ -290,6 +309,15 @@ class Engine:
             mark.touch()
             yield mend is not None
             mark.unlink(missing_ok=True)
+            self._backend.trim(stack)
+
+    @contextmanager
+    def _turn(self, stack: str, *, patience: float = SHARED_PATIENCE) -> Iterator[None]:
+        """Holds the stack, for which it waits up to `patience` seconds and says so."""
+        words = f"another portable process works on {stack}: waiting until it has ended"
+        waiting = (lambda: self._emit(Notice(words))) if patience else None
+        with held(self._workspace, stack, self._backend.mark(stack), patience=patience, waiting=waiting):
+            yield
 
     def _now(self, stack: str, program: str) -> tuple[str, Deployment | None]:
         """What was applied and the state that it left: where both are the same, there is nothing to do again."""
@@ -299,14 +327,13 @@ class Engine:
         mark = self._backend.mark(stack)
         return lambda pid: None if command == "preview" else write_mark(mark, pid)
 
-    def _forget(self, stack: str, gone: Callable[[dict[str, Any]], bool]) -> None:
-        mark = self._backend.mark(stack)
-        with held(self._workspace, stack, mark):
-            deployment = self._backend.read(stack)
-            if deployment is not None and deployment.get("resources"):
-                self._backend.write(stack, without(deployment, gone))
-            mark.unlink(missing_ok=True)
-            self._applied.pop(stack, None)
+    def _drop(self, stack: str, gone: Callable[[dict[str, Any]], bool]) -> None:
+        """Takes resources out of the state of a stack that is held."""
+        deployment = self._backend.read(stack)
+        if deployment is not None and deployment.get("resources"):
+            self._backend.write(stack, without(deployment, gone))
+        self._backend.mark(stack).unlink(missing_ok=True)
+        self._applied.pop(stack, None)
 
     def _urns(self, stack: str, resources: Sequence[tuple[str, str]]) -> list[str]:
         return [f"urn:pulumi:{stack}::{PROJECT}::{token}::{name}" for token, name in resources]
@@ -325,6 +352,14 @@ class Engine:
                 diff = objects.diff("", {}, dict(resource.inputs), dict(resource.inputs))
                 if diff.recreates:
                     objects.orphan(dict(resource.inputs))
+
+
+def _vanished(recorded: StackState, cluster: ClusterState | None) -> bool:
+    """Whether the provider knows no such cluster, or another one than the state."""
+    if cluster is None:
+        return True
+    uids = {str(outputs["uid"]) for outputs in recorded.outputs.values() if outputs.get("uid")}
+    return bool(uids and cluster.uid) and cluster.uid not in uids
 
 
 def _digest(resources: Sequence[Resource]) -> str:

@@ -39,6 +39,7 @@ _FIXED = {
     "PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER": "true",  # another machine has no stack settings file
     "PULUMI_PARALLEL_DIFF": "true",
     "PULUMI_DIY_BACKEND_NO_LEGACY_WARNING": "true",
+    "PULUMI_DIY_BACKEND_DISABLE_CHECKPOINT_BACKUPS": "true",  # one more copy for every run, for ever; .bak and history stay
     "PULUMI_SUPPRESS_NEO_LINK": "true",
 }
 
@@ -61,6 +62,9 @@ class Workspace:
 
     def state_file(self, stack: str) -> Path | None:
         return self.local and self.local / ".pulumi/stacks" / PROJECT / f"{stack}.json"
+
+    def history_folder(self, stack: str) -> Path | None:
+        return self.local and self.local / ".pulumi/history" / PROJECT / stack
 
     def lock_folder(self, stack: str) -> Path | None:
         return self.local and self.local / ".pulumi/locks/organization" / PROJECT / stack

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from portable.engine import Engine, FieldChange
+from portable.engine import Engine, FieldChange, Settings
+from portable.engine.backend import FILES_OF_A_RUN, KEPT_RUNS
 from portable.engine.workspace import open_workspace
 from portable.errors import ProviderError
+from portable.events import Event, Notice, nowhere
 from portable.home import Home
-from portable.provider import ClusterResource, Ref
+from portable.provider import ClusterResource, ClusterState, Ref
 from tests.unit.engine.folders import Folder
 
 pytestmark = pytest.mark.unit
@@ -131,10 +137,66 @@ def test_a_problem_of_the_inputs_is_told(engine: Engine, home: Home, cloud: Fold
 def test_forgetting_a_cluster_calls_nothing(engine: Engine, home: Home, cloud: Folder) -> None:
     engine.cluster_up(home, _resources(), {TOKEN: cloud})
     cloud.calls.clear()
-    engine.forget_cluster(home)
+    engine.forget_vanished(home, lambda: None)
     state = engine.state(home.cluster_stack)
     assert state is not None
     assert dict(state.resources) == {}
     assert cloud.calls == []
     engine.cluster_up(home, _resources(), {TOKEN: cloud})
     assert cloud.calls == ["create", "create"]
+
+
+@pytest.mark.parametrize(("uid", "forgotten"), [("", False), ("it", False), ("another", True)])
+def test_a_cluster_of_the_same_name_is_told_by_its_uid(
+    uid: str, forgotten: bool, engine: Engine, home: Home, events: list[Event], state_root: Path
+) -> None:
+    known = {"type": TOKEN, "urn": f"urn:pulumi:x::portable::{TOKEN}::cluster", "outputs": {"uid": "it"}}
+    file = open_workspace(None).state_file(home.cluster_stack)
+    assert file is not None
+    file.parent.mkdir(parents=True)
+    file.write_text(json.dumps({"version": 3, "checkpoint": {"latest": {"resources": [known]}}}))
+    engine.forget_vanished(home, lambda: ClusterState("plane", True, uid=uid))
+    assert any("is gone" in event.message for event in events if isinstance(event, Notice)) == forgotten
+
+
+def test_whether_a_cluster_is_gone_is_asked_when_no_other_makes_it(
+    engine: Engine, home: Home, cloud: Folder, events: list[Event]
+) -> None:
+    """Of two `up` at once, the second finds a state that the first has begun and a cluster that is not there yet."""
+    engine.cluster_up(home, _resources(), {TOKEN: cloud})
+    made = threading.Event()
+
+    def find() -> ClusterState | None:
+        return ClusterState("plane", True) if made.is_set() else None
+
+    first = Engine(Settings(), nowhere)
+    before = first.state(home.cluster_stack)
+    with ThreadPoolExecutor(1) as pool:
+        with first._operation(home.cluster_stack, (), shared=True):
+            second = pool.submit(engine.forget_vanished, home, find)
+            while not any(isinstance(event, Notice) and "waiting" in event.message for event in events):
+                assert not second.done(), second.exception()
+                time.sleep(0.01)
+            made.set()
+        second.result()
+    assert engine.state(home.cluster_stack) == before
+
+
+def test_pulumis_own_records_of_a_stack_are_bounded(
+    engine: Engine, home: Home, cloud: Folder, state_root: Path
+) -> None:
+    types = {TOKEN: cloud}
+    engine.cluster_up(home, _resources(), types)
+    records = state_root / "backend/.pulumi/history/portable" / home.cluster_stack
+    first = list(records.iterdir())
+    assert len(first) == FILES_OF_A_RUN
+    (stamp,) = {found for path in first for found in re.findall(r"-(\d{19})\.", path.name)}
+    for number in range(1, KEPT_RUNS + 3):
+        for path in first:
+            path.with_name(path.name.replace(stamp, str(int(stamp) + number))).write_text("{}")
+    engine.cluster_up(home, _resources(2), types)
+    kept = sorted(records.iterdir())
+    assert len(kept) == KEPT_RUNS * FILES_OF_A_RUN
+    assert not set(first) & set(kept)
+    assert json.loads(kept[-1].read_text())["kind"] == "update", "the newest is the run that has just ended"
+    assert not (state_root / "backend/.pulumi/backups").exists()

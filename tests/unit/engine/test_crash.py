@@ -8,12 +8,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 import pytest
 
+from portable.compile.objects import Objects
 from portable.engine import Engine
 from portable.home import Home
 from portable.kube import Kube
@@ -33,113 +35,100 @@ KILLS = [
 ]
 
 
-@pytest.fixture
-def started(
-    pulumi: Path, control_plane: ControlPlane, state_root: Path, space: str
-) -> Iterator[Callable[[str], subprocess.Popen[str]]]:
-    """Starts `operate` with this test's state; ends it with the test."""
-    running: list[subprocess.Popen[str]] = []
+@dataclass(frozen=True)
+class App:
+    """The app of one test, on the control plane: operated on here, or by a process that can be killed."""
 
-    def start(operation: str) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "tests.unit.engine.operate", operation, str(pulumi)]
-        process = subprocess.Popen(
-            [*command, str(control_plane.folder / "kubeconfig"), space],
-            cwd=ROOT,
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "PORTABLE_STATE": str(state_root)},
-        )
-        running.append(process)
+    engine: Engine
+    home: Home
+    kube: Kube
+    kubeconfig: Path
+    pulumi: Path
+    running: list[subprocess.Popen[str]] = field(default_factory=list)
+
+    @property
+    def space(self) -> str:
+        return self.home.app
+
+    def up(self, objects: Objects, superseded: Literal["keep", "delete"] = "delete") -> None:
+        kubeconfig = self.kubeconfig.read_text()
+        self.engine.app_up(self.home, objects, self.kube, kubeconfig, lambda *_: None, superseded=superseded)
+
+    def start(self, operation: str) -> subprocess.Popen[str]:
+        """`operate` with this test's state."""
+        command = [sys.executable, "-m", "tests.unit.engine.operate", operation, str(self.pulumi)]
+        arguments = [str(self.kubeconfig), self.space]
+        process = subprocess.Popen([*command, *arguments], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        self.running.append(process)
         return process
 
-    yield start
-    for process in running:
+    def live(self) -> set[str]:
+        kinds = (("v1", "ConfigMap"), ("v1", "Service"), ("apps/v1", "Deployment"))
+        found = {
+            f"{kind}/{entry['metadata']['name']}"
+            for version, kind in kinds
+            for entry in self.kube.list(version, kind, self.space)
+        }
+        return found - {"ConfigMap/kube-root-ca.crt"}
+
+
+@pytest.fixture
+def app(engine: Engine, home: Home, kube: Kube, control_plane: ControlPlane, pulumi: Path) -> Iterator[App]:
+    made = App(engine, home, kube, control_plane.folder / "kubeconfig", pulumi)
+    yield made
+    for process in made.running:
         process.kill()
         process.wait()
 
 
 @pytest.mark.parametrize(("operation", "victim", "after"), KILLS)
 def test_killed_anywhere_the_same_call_finishes(
-    operation: str,
-    victim: Literal["portable", "pulumi"],
-    after: int,
-    started: Callable[[str], subprocess.Popen[str]],
-    engine: Engine,
-    home: Home,
-    kube: Kube,
-    control_plane: ControlPlane,
-    space: str,
+    operation: str, victim: Literal["portable", "pulumi"], after: int, app: App
 ) -> None:
-    def up() -> None:
-        engine.app_up(home, world.sixty(space), kube, control_plane.kubeconfig, lambda *_: None, superseded="delete")
-
+    everything = world.sixty(app.space)
     if operation == "destroy":
-        up()
-    process = started(operation)
-    cli = _killed(process, victim, after)
-    killed_state = engine.state(home.app_stack)
+        app.up(everything)
+    cli = _killed(app.start(operation), victim, after)
+    killed_state = app.engine.state(app.home.app_stack)
     assert killed_state is not None
     assert not killed_state.complete
 
     if operation == "destroy":
-        engine.app_destroy(home, kube, destroy_data=True)
-        assert kube.get("v1", "Namespace", space) is None
-        assert engine.state(home.app_stack) is None
+        app.engine.app_destroy(app.home, app.kube, destroy_data=True)
+        assert app.kube.get("v1", "Namespace", app.space) is None
+        assert app.engine.state(app.home.app_stack) is None
     else:
-        up()
-        state = engine.state(home.app_stack)
+        app.up(everything)
+        state = app.engine.state(app.home.app_stack)
         assert state is not None
         assert state.complete
-        assert _live(kube, space) == {name for name in state.resources if not name.startswith("Namespace/")}
+        assert app.live() == {name for name in state.resources if not name.startswith("Namespace/")}
         assert len(state.resources) == 61
-        assert all(change.operation == "same" for change in engine.app_preview(home, world.sixty(space), kube, ""))
+        assert all(change.operation == "same" for change in app.engine.app_preview(app.home, everything, app.kube, ""))
     assert not Path(f"/proc/{cli}").exists(), "no engine is left behind"
 
 
-def test_what_a_killed_up_began_is_deleted_when_it_is_no_longer_wanted(
-    started: Callable[[str], subprocess.Popen[str]],
-    engine: Engine,
-    home: Home,
-    kube: Kube,
-    control_plane: ControlPlane,
-    space: str,
-) -> None:
-    _killed(started("up"), "pulumi", 20)
-    smaller = world.app(space, world.config("config-0", space))
-    engine.app_up(home, smaller, kube, control_plane.kubeconfig, lambda *_: None, superseded="delete")
-    assert _live(kube, space) == {"ConfigMap/config-0"}
+def test_what_a_killed_up_began_is_deleted_when_it_is_no_longer_wanted(app: App) -> None:
+    _killed(app.start("up"), "pulumi", 20)
+    app.up(world.app(app.space, world.config("config-0", app.space)))
+    assert app.live() == {"ConfigMap/config-0"}
 
 
-def test_up_after_a_killed_destroy_brings_everything_back(
-    started: Callable[[str], subprocess.Popen[str]],
-    engine: Engine,
-    home: Home,
-    kube: Kube,
-    control_plane: ControlPlane,
-    space: str,
-) -> None:
+def test_up_after_a_killed_destroy_brings_everything_back(app: App) -> None:
     """The namespace is on its way out: what is applied into it now would vanish with it."""
-    kubeconfig = control_plane.kubeconfig
-    objects = world.app(space, world.config("config-0", space), world.config("config-1", space))
-    engine.app_up(home, objects, kube, kubeconfig, lambda *_: None, superseded="delete")
-    _killed(started("destroy"), "portable", 1)
-    kube.delete("v1", "Namespace", space)
-    engine.app_up(home, objects, kube, kubeconfig, lambda *_: None, superseded="delete")
-    assert _live(kube, space) == {"ConfigMap/config-0", "ConfigMap/config-1"}
-    namespace = kube.get("v1", "Namespace", space)
+    objects = world.app(app.space, world.config("config-0", app.space), world.config("config-1", app.space))
+    app.up(objects)
+    _killed(app.start("destroy"), "portable", 1)
+    app.kube.delete("v1", "Namespace", app.space)
+    app.up(objects)
+    assert app.live() == {"ConfigMap/config-0", "ConfigMap/config-1"}
+    namespace = app.kube.get("v1", "Namespace", app.space)
     assert namespace is not None
     assert namespace["status"]["phase"] == "Active"
 
 
-def test_ctrl_c_ends_a_waiting_run_in_order(
-    started: Callable[[str], subprocess.Popen[str]],
-    engine: Engine,
-    home: Home,
-    kube: Kube,
-    control_plane: ControlPlane,
-    space: str,
-) -> None:
-    process = started("gate")
+def test_ctrl_c_ends_a_waiting_run_in_order(app: App) -> None:
+    process = app.start("gate")
     assert process.stdout is not None
     lines = list(iter(process.stdout.readline, "waiting\n"))
     assert "create Deployment/db\n" in lines
@@ -147,12 +136,12 @@ def test_ctrl_c_ends_a_waiting_run_in_order(
     rest = process.communicate(timeout=60)[0]
     assert "Interrupted" in rest
     assert process.returncode == 130
-    state = engine.state(home.app_stack)
+    state = app.engine.state(app.home.app_stack)
     assert state is not None
     assert state.pending == ()
     assert not state.complete
-    engine.app_up(home, operate.gated(space), kube, control_plane.kubeconfig, lambda *_: None, superseded="keep")
-    assert kube.get("apps/v1", "Deployment", "web", space) is not None
+    app.up(operate.gated(app.space), "keep")
+    assert app.kube.get("apps/v1", "Deployment", "web", app.space) is not None
 
 
 def _killed(process: subprocess.Popen[str], victim: Literal["portable", "pulumi"], after: int) -> int:
@@ -175,11 +164,3 @@ def _child(pid: int) -> int:
             return int(children[0])
         time.sleep(0.01)
     raise AssertionError("the CLI was not started")
-
-
-def _live(kube: Kube, space: str) -> set[str]:
-    kinds = (("v1", "ConfigMap"), ("v1", "Service"), ("apps/v1", "Deployment"))
-    found = {
-        f"{kind}/{entry['metadata']['name']}" for version, kind in kinds for entry in kube.list(version, kind, space)
-    }
-    return found - {"ConfigMap/kube-root-ca.crt"}

@@ -212,8 +212,12 @@ def test_a_corrupt_state_names_its_backup(content: str, engine: Engine, home: Ho
 
 def test_a_held_stack_is_refused(engine: Engine, home: Home) -> None:
     other = Engine(Settings(pulumi=Path("/nonexistent")), nowhere)
-    with engine._operation(home.app_stack, ()), pytest.raises(StateLocked, match="another portable process"):
-        other.forget_app(home)
+    with (
+        engine._operation(home.app_stack, ()),
+        pytest.raises(StateLocked, match="another portable process"),
+        other._operation(home.app_stack, ()),
+    ):
+        pass
     assert engine.stacks() == [home.app_stack]
 
 
