@@ -88,8 +88,10 @@ def start(emit: Emit) -> Engine:
         began = time.monotonic()
         emit(Step(STEP, "started", title="Starting a Docker engine", usual=10))
         _install_packages(emit)
-        _launch()
-        engine = _wait_until_it_answers()
+        engine = find()  # where systemd runs, installing Docker's packages has started it
+        if engine is None:
+            _launch()
+            engine = _wait_until_it_answers()
         emit(Step(STEP, "done", detail=f"Docker {engine.version}", seconds=time.monotonic() - began))
         return engine
 

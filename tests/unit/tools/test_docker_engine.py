@@ -101,6 +101,18 @@ def test_who_is_not_root_is_told_what_to_do(folder: Path, tmp_path: Path, monkey
     assert "root" in raised.value.fix
 
 
+def test_an_engine_that_the_packages_have_started_is_not_started_twice(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    client(tmp_path, {"ServerErrors": ["Cannot connect to the Docker daemon"]})
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(docker_engine, "_install_packages", lambda _: client(tmp_path, {"ServerVersion": "28.0.1"}))
+    engine = docker_engine.start(nowhere)
+    assert (engine.version, engine.ours) == ("28.0.1", False)
+    assert not (folder / "daemon.json").exists(), "no engine of ours was configured"
+
+
 @pytest.mark.parametrize("has_it", [True, False])
 def test_the_runtime_wrapper_is_used_only_where_the_capability_is_missing(
     folder: Path, monkeypatch: pytest.MonkeyPatch, has_it: bool
