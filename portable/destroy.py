@@ -13,10 +13,8 @@ from portable.home import app_homes
 from portable.kube import Kube
 from portable.plan import Fingerprint, Plan, open_engine
 from portable.provider import KeptData
-from portable.situation import Situation
 from portable.steps import step
 from portable.target import Request, Target, compile_target, open_target
-from portable.up import forget_vanished
 
 if TYPE_CHECKING:
     from portable.engine import Engine
@@ -69,8 +67,7 @@ def _delete_app(target: Target, engine: Engine, emit: Emit, destroy_data: bool) 
     with step(emit, "app", f"deleting app {home.app} from namespace {namespace}") as progress:
         if cluster is None:
             progress.note("its cluster is gone already")
-            now = Situation(None, None, compile_target(target), {}, (), None)
-            forget_vanished(target, now, engine, emit)
+            engine.forget_vanished(home, lambda: provider.find(target.app.cluster))
             if destroy_data:
                 engine.forget_app(home, destroy_data=True)
         else:

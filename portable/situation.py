@@ -36,19 +36,26 @@ def look(target: Target) -> Situation:
     """Asks the provider and the cluster; changes nothing but the key that secrets are digested with."""
     cluster = target.provider.find(target.app.cluster)
     if cluster is None or not cluster.healthy:
-        objects = compile_target(target, image_digests=local_images(target))
+        objects = _with_digests(target, bare := compile_target(target), local_images(target, bare), {})
         return Situation(cluster, None, objects, {}, objects.expected, None)
     return look_inside(target, Kube.reach(target.provider.credentials(target.app.cluster)), cluster)
 
 
 def look_inside(target: Target, kube: Kube, cluster: ClusterState | None) -> Situation:
     """As `look`, for a cluster that is connected."""
-    images = local_images(target)
-    bare = compile_target(target, image_digests=images)
+    bare = compile_target(target)
+    images = local_images(target, bare)
     digests, missing = secret_digests(kube, bare.namespace, bare.expected, namespace_labels(bare))
-    objects = compile_target(target, secret_digests=digests, image_digests=images) if digests else bare
+    objects = _with_digests(target, bare, images, digests)
     history = revisions(kube, bare.namespace)
     return Situation(cluster, kube, objects, digests, missing, history[-1] if history else None, kube.cluster_uid())
+
+
+def _with_digests(target: Target, bare: Objects, images: Mapping[str, str], secrets: Mapping[str, str]) -> Objects:
+    """Compiled again only where there is a digest to write: a large app takes its time."""
+    if not images and not secrets:
+        return bare
+    return compile_target(target, secret_digests=secrets, image_digests=images)
 
 
 def settled(target: Target, now: Situation) -> bool:
@@ -73,15 +80,14 @@ def missing_secrets(now: Situation) -> tuple[str, ...]:
     return tuple(secret.resource for secret in now.missing if not secret.certificate_hosts)
 
 
-def local_images(target: Target) -> Mapping[str, str]:
+def local_images(target: Target, objects: Objects) -> Mapping[str, str]:
     """image -> digest of the app's images that are on this machine, where the cluster can be given those."""
     if not isinstance(target.provider, LocalImages):
         return {}
-    return target.provider.find_images(app_images(target))
+    return target.provider.find_images(app_images(objects))
 
 
-def app_images(target: Target) -> Sequence[str]:
-    objects = compile_target(target)
+def app_images(objects: Objects) -> Sequence[str]:
     return sorted({image for workload in objects.workloads.values() for image in workload.images})
 
 

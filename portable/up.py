@@ -15,7 +15,6 @@ from portable import __version__
 from portable.certificates import ensure_certificates
 from portable.errors import PortableError, Problem, RolloutFailed, SecretsMissing, StateLocked, ToolError
 from portable.events import Emit, Notice
-from portable.home import app_homes
 from portable.kube import Kube
 from portable.outputs import Address, addresses
 from portable.plan import Plan, fingerprint, open_engine, plan_target, read_plan, require_same
@@ -43,6 +42,7 @@ from portable.target import Request, Target, open_target
 if TYPE_CHECKING:
     from portable.compile.objects import Objects
     from portable.engine import Engine
+    from portable.home import Home
 
 KEPT_REVISIONS = 10
 SecretFiles = Mapping[str, Mapping[str, bytes]]
@@ -126,14 +126,22 @@ def _ensure_cluster(target: Target, now: Situation, engine: Engine, emit: Emit) 
     provider, home = target.provider, target.home
     digest = cluster_digest(target)
     with step(emit, "cluster", f"cluster {home.cluster} on {provider.title}") as progress:
-        if now.kube is not None and now.last is not None and now.last.cluster_digest == digest:
+        if now.kube is not None and _has_cluster(now, engine, home, digest):
             progress.skip("unchanged and healthy")
             return now.kube
         if now.kube is None:
             _require_machine(target, emit)
-        forget_vanished(target, now, engine, emit)
-        engine.cluster_up(home, provider.cluster(target.app.cluster), provider.resource_types())
+        engine.forget_vanished(home, lambda: provider.find(target.app.cluster))
+        resources = provider.cluster(target.app.cluster)
+        engine.cluster_up(home, resources, provider.resource_types(), digest=digest)
     return Kube.reach(provider.credentials(target.app.cluster))
+
+
+def _has_cluster(now: Situation, engine: Engine, home: Home, digest: str) -> bool:
+    """Whether the app had its cluster so at its last `up`; or, where it is new, another app made it so."""
+    if now.last is not None:
+        return now.last.cluster_digest == digest
+    return now.cluster is not None and engine.cluster_has(home, digest, now.cluster)
 
 
 def _require_machine(target: Target, emit: Emit) -> None:
@@ -150,25 +158,6 @@ def _require_machine(target: Target, emit: Emit) -> None:
         )
 
 
-def forget_vanished(target: Target, now: Situation, engine: Engine, emit: Emit) -> None:
-    """A cluster that its provider no longer knows, or that is another one of the same name, takes its children out of the
-    state with it. Generated credentials stay: kept data still needs them."""
-    home = target.home
-    recorded = engine.state(home.cluster_stack)
-    if recorded is None:
-        return
-    uids = {str(outputs["uid"]) for outputs in recorded.outputs.values() if outputs.get("uid")}
-    # Asked again: while a person was asked or another `up` was at work, the cluster may have been made.
-    cluster = now.cluster or target.provider.find(target.app.cluster)
-    if cluster is not None and (not uids or not cluster.uid or cluster.uid in uids):
-        return
-    emit(Notice(f"the cluster {home.cluster} that the state knows is gone: what ran on it is forgotten", "warning"))
-    for other in app_homes(engine.stacks(), home.cluster_stack):
-        engine.forget_app(other)
-    if cluster is None:
-        engine.forget_cluster(home)
-
-
 def _prepare(target: Target, before: Situation, kube: Kube, secrets: SecretFiles, emit: Emit) -> Situation:
     """Namespace, secrets, certificates and local images: what the workloads need to find when they start."""
     objects = before.objects
@@ -179,7 +168,7 @@ def _prepare(target: Target, before: Situation, kube: Kube, secrets: SecretFiles
         ensure_certificates(kube, target.provider, objects, namespace_labels(objects))
         if isinstance(target.provider, LocalImages):
             progress.note("loading images that are on this machine")
-            target.provider.load_images(target.app.cluster, app_images(target), emit)
+            target.provider.load_images(target.app.cluster, app_images(objects), emit)
         now = look_inside(target, kube, target.provider.find(target.app.cluster))
         if names := missing_secrets(now):
             again = f"-e {target.app.environment}" if target.app.environment else f"--cloud {target.provider.name}"

@@ -19,7 +19,16 @@ from portable.engine.clouds import Resumable
 from portable.engine.kubernetes import KubernetesObject
 from portable.engine.lock import held, write_mark
 from portable.engine.preview import app_creations, changes, cluster_creations
-from portable.engine.state import Deployment, StackState, mended, name_of, own_resources, stack_state, without
+from portable.engine.state import (
+    Deployment,
+    StackState,
+    mended,
+    name_of,
+    own_resources,
+    stack_outputs,
+    stack_state,
+    without,
+)
 from portable.engine.types import Credential, Ready, Served, Wait
 from portable.engine.workspace import PROJECT, KubernetesProvider, choose_plugin, open_workspace
 from portable.errors import ToolError
@@ -29,6 +38,7 @@ from portable.kube import Kube
 from portable.provider import ClusterResource, ClusterState, Outputs, ResourceType
 from portable_stacks.app.resources import CREDENTIAL, READY, Resource, app_resources
 
+DIGEST = "digest"
 PARALLEL = 16
 # As long as the slowest cloud takes to make or delete a cluster.
 SHARED_PATIENCE = 3600.0
@@ -61,15 +71,25 @@ class Engine:
     # -- the cluster stack -----------------------------------------------------------------------------------------
 
     def cluster_up(
-        self, home: Home, resources: Sequence[ClusterResource], types: Mapping[str, ResourceType]
+        self, home: Home, resources: Sequence[ClusterResource], types: Mapping[str, ResourceType], *, digest: str = ""
     ) -> Mapping[str, Outputs]:
-        """Makes or updates the cluster's resources; returns the outputs of each by name, secrets hidden."""
+        """Makes or updates the cluster's resources; returns the outputs of each by name, secrets hidden.
+
+        `digest`, of what was asked for, is kept with the state: see `cluster_has`.
+        """
         stack = home.cluster_stack
         urns = self._urns(stack, [(entry.type, entry.name) for entry in resources])
         with self._operation(stack, urns, shared=True) as mend:
-            self._run_cluster("up", stack, resources, types, ["--refresh"] if mend else [])
+            self._run_cluster("up", stack, resources, types, ["--refresh"] if mend else [], digest)
         state = self.state(stack)
         return {} if state is None else {name: dict(outputs) for name, outputs in state.outputs.items()}
+
+    def cluster_has(self, home: Home, digest: str, cluster: ClusterState) -> bool:
+        """Whether this very cluster was last brought up with `digest`, by whichever app, and that ended well."""
+        deployment, state = self._backend.read(home.cluster_stack), self.state(home.cluster_stack)
+        if deployment is None or state is None or not state.complete or _vanished(state, cluster):
+            return False
+        return stack_outputs(deployment).get(DIGEST) == digest
 
     def cluster_preview(
         self, home: Home, resources: Sequence[ClusterResource], types: Mapping[str, ResourceType]
@@ -88,11 +108,6 @@ class Engine:
             return
         with self._operation(stack, (), shared=True):
             self._run_cluster("destroy", stack, (), types, ["--remove"])
-
-    def forget_cluster(self, home: Home) -> None:
-        """The cluster vanished: its resources leave the state without a call to its cloud."""
-        with self._turn(home.cluster_stack):
-            self._drop(home.cluster_stack, lambda resource: not resource["type"].startswith("pulumi:"))
 
     def forget_vanished(self, home: Home, find: Callable[[], ClusterState | None]) -> None:
         """Where the cluster of the state is gone, or another one has its name, what ran on it leaves the state without a call
@@ -255,11 +270,12 @@ class Engine:
         resources: Sequence[ClusterResource],
         types: Mapping[str, ResourceType],
         arguments: Sequence[str],
+        digest: str = "",
     ) -> engine_run.Outcome:
         def program() -> engine_run.Program:
             from portable_stacks.cluster.program import program
 
-            return program(resources)
+            return program(resources, {DIGEST: digest})
 
         return engine_run.run(
             self._engine(None, self._settings.parallel), command, stack, "cluster",

@@ -57,6 +57,12 @@ def own_resources(deployment: Deployment) -> list[dict[str, Any]]:
     return [resource for resource in deployment.get("resources") or () if not resource["type"].startswith("pulumi:")]
 
 
+def stack_outputs(deployment: Deployment) -> dict[str, Any]:
+    """What the program exported."""
+    stack = (entry for entry in deployment.get("resources") or () if entry["type"] == "pulumi:pulumi:Stack")
+    return next(stack, {}).get("outputs") or {}
+
+
 def name_of(urn: str) -> str:
     return urn.split("::", 3)[3]
 

@@ -10,8 +10,9 @@ import pulumi
 from portable.provider import ClusterResource, Ref
 
 
-def program(resources: Sequence[ClusterResource]) -> Callable[[], None]:
-    """The program that holds `resources`; each comes after those that it refers to or depends on."""
+def program(resources: Sequence[ClusterResource], exports: Mapping[str, str]) -> Callable[[], None]:
+    """The program that holds `resources`; each comes after those that it refers to or depends on. `exports` stay in the state
+    once all are there."""
 
     def run() -> None:
         made: dict[str, pulumi.CustomResource] = {}
@@ -21,6 +22,8 @@ def program(resources: Sequence[ClusterResource]) -> Callable[[], None]:
             inputs = {key: _resolved(value, made) for key, value in resource.inputs.items()}
             options = pulumi.ResourceOptions(depends_on=[made[name] for name in resource.depends_on])
             made[resource.name] = pulumi.CustomResource(resource.type, resource.name, {**outputs, **inputs}, options)
+        for name, value in exports.items():
+            pulumi.export(name, value)
 
     return run
 

@@ -159,6 +159,20 @@ def test_a_cluster_of_the_same_name_is_told_by_its_uid(
     assert any("is gone" in event.message for event in events if isinstance(event, Notice)) == forgotten
 
 
+def test_what_a_cluster_was_brought_up_with_is_known_to_every_app(engine: Engine, home: Home, cloud: Folder) -> None:
+    plane = ClusterState("plane", True)
+    assert not engine.cluster_has(home, "one", plane)
+    engine.cluster_up(home, _resources(), {TOKEN: cloud}, digest="one")
+    assert engine.cluster_has(home, "one", plane)
+    assert not engine.cluster_has(home, "two", plane)
+    assert [change.operation for change in engine.cluster_preview(home, _resources(), {TOKEN: cloud})] == ["same"] * 2
+    cloud.broken = True
+    with pytest.raises(ProviderError, match="the disk is full"):
+        engine.cluster_up(home, _resources(3), {TOKEN: cloud}, digest="three")
+    assert not engine.cluster_has(home, "three", plane)
+    assert not engine.cluster_has(home, "one", plane), "what broke off is carried on with"
+
+
 def test_whether_a_cluster_is_gone_is_asked_when_no_other_makes_it(
     engine: Engine, home: Home, cloud: Folder, events: list[Event]
 ) -> None:
