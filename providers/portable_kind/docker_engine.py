@@ -145,6 +145,8 @@ def _install_packages(emit: Emit) -> None:
     if shutil.which("dockerd") and shutil.which("iptables") and shutil.which("docker"):
         return
     install_debian_packages(PACKAGES, STEP, emit)
+    if shutil.which("docker") is None:  # since Debian 13 the client is a package of its own
+        install_debian_packages(("docker-cli",), STEP, emit)
 
 
 def install_debian_packages(packages: tuple[str, ...], step: str, emit: Emit) -> None:

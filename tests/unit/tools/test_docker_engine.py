@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from portable.errors import ToolError
-from portable.events import nowhere
+from portable.events import Emit, nowhere
 from portable_kind import docker_engine
 
 pytestmark = pytest.mark.unit
@@ -111,6 +111,23 @@ def test_an_engine_that_the_packages_have_started_is_not_started_twice(
     engine = docker_engine.start(nowhere)
     assert (engine.version, engine.ours) == ("28.0.1", False)
     assert not (folder / "daemon.json").exists(), "no engine of ours was configured"
+
+
+@pytest.mark.parametrize("has_client", [True, False])
+def test_the_client_is_installed_where_docker_comes_without_it(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_client: bool
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    installed: list[str] = []
+
+    def install(packages: tuple[str, ...], _step: str, _emit: Emit) -> None:
+        installed.extend(packages)
+        if has_client:
+            client(tmp_path, {})
+
+    monkeypatch.setattr(docker_engine, "install_debian_packages", install)
+    docker_engine._install_packages(nowhere)
+    assert installed == ["docker.io", "iptables", *([] if has_client else ["docker-cli"])]
 
 
 @pytest.mark.parametrize("has_it", [True, False])
