@@ -69,28 +69,18 @@ def common_options() -> list[click.Parameter]:
         if value:
             ctx.ensure_object(Session).verbose = True
 
+    def option(name: str, callback: Callable[..., None], words: str, **kind: Any) -> click.Option:
+        return click.Option([name], expose_value=False, callback=callback, help=words, **kind)
+
     return [
-        click.Option(
-            ["--output"],
+        option(
+            "--output",
+            choose_output,
+            "Text for people (default) or JSON for programs.",
             type=click.Choice(["text", "json"]),
-            expose_value=False,
-            callback=choose_output,
-            help="Text for people (default) or JSON for programs.",
         ),
-        click.Option(
-            ["--no-color"],
-            is_flag=True,
-            expose_value=False,
-            callback=drop_color,
-            help="No colours; so does the variable NO_COLOR.",
-        ),
-        click.Option(
-            ["--verbose"],
-            is_flag=True,
-            expose_value=False,
-            callback=be_verbose,
-            help="Every object, long values whole, tracebacks.",
-        ),
+        option("--no-color", drop_color, "No colours; so does the variable NO_COLOR.", is_flag=True),
+        option("--verbose", be_verbose, "Every object, long values whole, tracebacks.", is_flag=True),
     ]
 
 

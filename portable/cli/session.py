@@ -59,10 +59,10 @@ class Session:
     @contextmanager
     def operation(self) -> Iterator[Progress]:
         """Progress of an operation: a tree or lines on standard error, or JSON lines on standard output."""
-        from portable.terminal.progress import JsonLines, progress
+        from portable.terminal.progress import json_lines, progress
 
         self.streaming = self.json
-        shown = JsonLines(sys.stdout) if self.json else progress(self.err, verbose=self.verbose)
+        shown = json_lines(sys.stdout) if self.json else progress(self.err, verbose=self.verbose)
         self.doing = lambda: shown.doing
         with shown:
             yield shown

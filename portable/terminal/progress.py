@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import IO, Any, Protocol, Self
+from typing import IO, Any, Protocol, Self, TypeAlias
 
 from rich.console import Console
 from rich.text import Text
@@ -20,6 +20,9 @@ from portable.events import Event, Notice, ResourceEvent, Step, WorkloadEvent
 from portable.terminal.console import duration, printable
 from portable.terminal.live import PAST, Tree
 from portable.terminal.state import Part, Stage, State
+
+# (event, the stage and the part that it is about, monotonic seconds)
+Write: TypeAlias = Callable[[Event, Stage | None, Part | None, float], None]
 
 _NAMES = {Step: "step", ResourceEvent: "resource", WorkloadEvent: "workload", Notice: "notice"}
 
@@ -39,19 +42,16 @@ def progress(console: Console, *, verbose: bool = False) -> Progress:
     """A live tree where `console` is a terminal that a person looks at, else one line for each thing that happens."""
     if console.file.isatty() and not console.is_dumb_terminal and not os.environ.get("CI"):
         return Live(console, verbose=verbose)
-    return Lines(console, verbose=verbose)
+    return log_lines(console, verbose=verbose)
 
 
-class Lines:
-    """One line each, with the time since the start: for CI logs and pipes."""
+class Written:
+    """Events written as they come: nothing to open, and nothing in the way of a question."""
 
-    def __init__(self, console: Console, *, verbose: bool = False, clock: Callable[[], float] = time.monotonic) -> None:
-        self._console = console
-        self._verbose = verbose
+    def __init__(self, write: Write, clock: Callable[[], float] = time.monotonic) -> None:
+        self._write = write
         self._clock = clock
-        self._start = clock()
         self._state = State()
-        self._said: dict[str, str] = {}
         self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
@@ -71,12 +71,41 @@ class Lines:
     def __call__(self, event: Event) -> None:
         with self._lock, _reader_may_leave():
             now = self._clock()
-            stage, part = self._state.apply(event, now)
-            key, words, style = self._words(event, stage, part)
-            # Saying the same of the same thing again would only fill the log.
-            if words and self._said.get(key) != words:
-                self._said[key] = words
-                self._console.print(Text().append(f"{now - self._start:7.1f}s  ", "quiet").append(words, style))
+            self._write(event, *self._state.apply(event, now), now)
+
+
+def log_lines(console: Console, *, verbose: bool = False, clock: Callable[[], float] = time.monotonic) -> Written:
+    """One line each, with the time since the start: for CI logs and pipes."""
+    return Written(LogLines(console, verbose, clock()).write, clock)
+
+
+def json_lines(stream: IO[str]) -> Written:
+    """One JSON object a line: {"event": "step"|"resource"|"workload"|"notice", "time": RFC 3339, ...the event's fields}."""
+
+    def write(event: Event, _stage: Stage | None, _part: Part | None, _now: float) -> None:
+        stamp = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        document = {"event": _NAMES[type(event)], "time": stamp, **asdict(event)}
+        stream.write(json.dumps(document, default=str) + "\n")
+        stream.flush()
+
+    return Written(write)
+
+
+class LogLines:
+    """Which events are worth a line, and which. `start` is when the operation began."""
+
+    def __init__(self, console: Console, verbose: bool, start: float) -> None:
+        self._console = console
+        self._verbose = verbose
+        self._start = start
+        self._said: dict[str, str] = {}
+
+    def write(self, event: Event, stage: Stage | None, part: Part | None, now: float) -> None:
+        key, words, style = self._words(event, stage, part)
+        # Saying the same of the same thing again would only fill the log.
+        if words and self._said.get(key) != words:
+            self._said[key] = words
+            self._console.print(Text().append(f"{now - self._start:7.1f}s  ", "quiet").append(words, style))
 
     def _words(self, event: Event, stage: Stage | None, part: Part | None) -> tuple[str, str, str]:
         """(what it is about, the line, its style); an empty line: not worth one."""
@@ -154,37 +183,6 @@ class Live:
                 self._console.print(self._tree.notice(event))
             if isinstance(event, Step) and stage is not None and stage.ended and stage.parent is None:
                 self._console.print(self._tree.stage(stage, whole=True))
-
-
-class JsonLines:
-    """One JSON object a line: {"event": "step"|"resource"|"workload"|"notice", "time": RFC 3339, ...the event's fields}."""
-
-    def __init__(self, stream: IO[str]) -> None:
-        self._stream = stream
-        self._state = State()
-        self._lock = threading.Lock()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_exception: object) -> None:
-        return None
-
-    @contextmanager
-    def paused(self) -> Iterator[None]:
-        yield
-
-    @property
-    def doing(self) -> str:
-        return self._state.doing
-
-    def __call__(self, event: Event) -> None:
-        with self._lock, _reader_may_leave():
-            self._state.apply(event, time.monotonic())
-            stamp = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-            document = {"event": _NAMES[type(event)], "time": stamp, **asdict(event)}
-            self._stream.write(json.dumps(document, default=str) + "\n")
-            self._stream.flush()
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import pytest
 
 from portable.errors import Cause
 from portable.events import Event, Notice, ResourceEvent, Step, WorkloadEvent
-from portable.terminal.progress import JsonLines, Lines, Live, progress
+from portable.terminal.progress import Live, Written, json_lines, log_lines, progress
 from portable.terminal.state import State
 from tests.unit.terminal.screens import Screen, terminal
 
@@ -42,7 +42,7 @@ RUN: list[Event] = [
 
 def test_lines_say_each_thing_once_with_the_time_since_the_start() -> None:
     screen, ticks = Screen(), count()
-    lines = Lines(screen.console, clock=lambda: float(next(ticks)))
+    lines = log_lines(screen.console, clock=lambda: float(next(ticks)))
     for event in RUN:
         lines(event)
     assert screen.lines == [
@@ -139,7 +139,7 @@ def test_doing_names_what_runs() -> None:
 
 def test_json_lines_are_one_object_each() -> None:
     stream = StringIO()
-    lines = JsonLines(stream)
+    lines = json_lines(stream)
     for event in RUN:
         lines(event)
     documents = [json.loads(line) for line in stream.getvalue().splitlines()]
@@ -151,7 +151,7 @@ def test_json_lines_are_one_object_each() -> None:
 
 def test_events_from_many_threads_are_whole_lines() -> None:
     stream = StringIO()
-    lines = JsonLines(stream)
+    lines = json_lines(stream)
 
     def speak(name: str) -> None:
         for number in range(50):
@@ -169,9 +169,9 @@ def test_a_pipe_and_ci_get_lines_a_terminal_gets_the_tree(monkeypatch: pytest.Mo
     monkeypatch.delenv("CI", raising=False)
     monkeypatch.setenv("TERM", "xterm")
     screen = Screen()
-    assert isinstance(progress(screen.console), Lines)
+    assert isinstance(progress(screen.console), Written)
     console, stream = terminal()
     monkeypatch.setattr(stream, "isatty", lambda: True)
     assert isinstance(progress(console), Live)
     monkeypatch.setenv("CI", "true")
-    assert isinstance(progress(console), Lines)
+    assert isinstance(progress(console), Written)
