@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-from portable.engine.types import FieldDiff
+from portable.engine.types import UNKNOWN, FieldDiff
 from portable.errors import Problem
 from portable.events import Emit
 from portable.provider import Diff, Inputs, Outputs, ResourceType
@@ -23,7 +24,10 @@ class Unfinished(Exception):
 
 
 class Resumable:
-    """Serves `inner`. An unfinished object is created again (plugins go on with what they find), or deleted by its name."""
+    """Serves `inner`. An unfinished object is created again (plugins go on with what they find), or deleted by its name.
+
+    In a preview, what is not known yet is None for `check` and `diff`.
+    """
 
     interruptible = True
 
@@ -34,12 +38,12 @@ class Resumable:
         return tuple(self._inner.secret_outputs)
 
     def check(self, inputs: Inputs) -> Sequence[Problem]:
-        return self._inner.check(inputs)
+        return self._inner.check(_known(inputs))
 
     def diff(self, object_id: str, outputs: Outputs, old: Inputs, new: Inputs) -> Diff:
         if not outputs.get(ID):
             return FieldDiff(changes=(ID,))
-        return self._inner.diff(outputs[ID], _plain(outputs), old, new)
+        return self._inner.diff(outputs[ID], _plain(outputs), old, _known(new))
 
     def create(self, inputs: Inputs, emit: Emit) -> tuple[str, Outputs]:
         try:
@@ -71,6 +75,15 @@ def pulumi_id(inputs: Inputs) -> str:
 def unfinished(inputs: Inputs) -> Outputs:
     """The outputs of an object whose creation began and did not end: its inputs, without an id."""
     return {**inputs, ID: ""}
+
+
+def _known(value: Any) -> Any:
+    """With None for what is not known yet."""
+    if isinstance(value, dict):
+        return {key: _known(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_known(entry) for entry in value]
+    return None if value == UNKNOWN else value
 
 
 def _plain(outputs: Outputs) -> Outputs:

@@ -44,6 +44,8 @@ class Kind:
     def cluster(self, cluster: Cluster) -> Sequence[ClusterResource]:
         from portable_kind import addons
 
+        if cluster.existing:
+            return ()
         inputs = {"name": cluster.name, "version": cluster.version or "", "nodes": cluster.nodes.min}
         uses = {"cluster": Ref("cluster", "name"), "uid": Ref("cluster", "uid"), "digest": addons.digest()}
         return (

@@ -1,0 +1,66 @@
+"""Disks that outlive their cluster: what they hold, what they cost, and how the next cluster finds them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from portable.provider import KubeObject, Leftover
+from portable_acme.account import acme, described
+
+COST = "0.01 acorns per hour"
+
+
+def of(cluster: str, namespace: str = "") -> list[dict[str, Any]]:
+    with acme() as client:
+        disks = [disk for disk in client.list("disks") if disk["cluster"] == cluster]
+    return [disk for disk in disks if not namespace or disk["claim"].partition("/")[0] == namespace]
+
+
+def leftovers(cluster: str) -> Sequence[Leftover]:
+    return [
+        Leftover("disk", disk["name"], detail=disk["claim"], data=bool(disk["claim"]), cost=COST)
+        for disk in of(cluster)
+    ]
+
+
+def remove(leftover: Leftover) -> str:
+    with acme() as client:
+        found = described(client, "disks", leftover.id)
+        if found is not None and found.get("held"):
+            return f"it is held by {found['held']}"
+        if found is not None:
+            client.delete("disks", leftover.id)
+    return ""
+
+
+def kept(cluster: str, namespace: str) -> Sequence[str]:
+    return [f"{disk['claim']} ({COST})" for disk in of(cluster, namespace) if disk["claim"]]
+
+
+def delete(cluster: str, namespace: str) -> None:
+    with acme() as client:
+        for disk in of(cluster, namespace):
+            if disk["claim"]:
+                client.delete("disks", disk["name"])
+
+
+def persistent_volumes(cluster: str, namespace: str) -> Sequence[KubeObject]:
+    return [_volume(disk) for disk in of(cluster, namespace) if disk["claim"]]
+
+
+def _volume(disk: dict[str, Any]) -> KubeObject:
+    namespace, _, claim = disk["claim"].partition("/")
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolume",
+        "metadata": {"name": disk["name"]},
+        "spec": {
+            "capacity": {"storage": disk["size"]},
+            "accessModes": ["ReadWriteOnce"],
+            "storageClassName": "acme-disk",
+            "persistentVolumeReclaimPolicy": "Retain",
+            "claimRef": {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "namespace": namespace, "name": claim},
+            "csi": {"driver": "disk.acme.example", "volumeHandle": disk["name"]},
+        },
+    }

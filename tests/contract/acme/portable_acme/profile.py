@@ -1,0 +1,17 @@
+"""What Acme Cloud makes of the spec's neutral words."""
+
+from __future__ import annotations
+
+from portable.provider import IngressProfile, Profile, StorageProfile
+
+PROFILE = Profile(
+    cloud="acme",
+    title="Acme Kubernetes Engine",
+    replicas=1,
+    storage=StorageProfile(single="acme-disk", shared=None, expandable=True),
+    ingress=IngressProfile(class_name="acme"),
+    load_balancer_class="acme.example/balancer",
+    policy_enforced=True,
+    unsupported={"workloads.*.identity": "Acme has no identities", "cluster.private": "Acme has no private nodes"},
+    aliases=("ake",),
+)
