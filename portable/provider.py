@@ -276,6 +276,9 @@ class Tokens(Protocol):
     def token(self, cluster: Cluster) -> Token: ...
 
 
+ADDRESS_TYPES = ("A", "AAAA", "CNAME")
+
+
 @dataclass(frozen=True)
 class Record:
     """A DNS record set. `name` is whole and without its last dot, `values` are as in a zone file but host names without it too.

@@ -1,0 +1,174 @@
+"""Records on any name server that takes dynamic updates (RFC 2136), signed with a shared key (TSIG, RFC 8945).
+
+BIND, Knot, PowerDNS, Windows DNS and many hosted services speak it. An update is one message, so a change of type is one step.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from portable.errors import ProviderError, UsageError
+from portable.provider import ADDRESS_TYPES, Record
+
+if TYPE_CHECKING:
+    import dns.message
+    import dns.rdata
+    import dns.tsig
+    import dns.update
+
+_KEY = re.compile(
+    r'key\s+"?(?P<name>[^\s"{;]+)"?\s*\{(?=[^}]*?algorithm\s+"?(?P<algorithm>[\w.-]+)"?\s*;)'
+    r'(?=[^}]*?secret\s+"?(?P<secret>[A-Za-z0-9+/=]+)"?\s*;)[^}]*\}'
+)
+
+
+class Rfc2136:
+    """`server` is HOST or HOST:PORT. `key_file` is as `tsig-keygen` writes it; None: unsigned."""
+
+    weighted = False
+
+    def __init__(self, server: str, key_file: Path | None = None, *, timeout: float = 10.0) -> None:
+        self.title = f"the DNS server {server}"
+        self._host, self._port = _address(server)
+        self._key_file = key_file
+        self._key: dns.tsig.Key | None = None
+        self._timeout = timeout
+
+    def zone(self, host: str) -> str | None:
+        import dns.flags
+        import dns.message
+        import dns.name
+        import dns.rdatatype
+
+        name = dns.name.from_text(host)
+        while len(name.labels) > 2:
+            answer = self._ask(dns.message.make_query(name, dns.rdatatype.SOA))
+            owners = [found.name for found in answer.answer if found.rdtype == dns.rdatatype.SOA]
+            if answer.flags & dns.flags.AA and name in owners:
+                return name.to_text(omit_final_dot=True)
+            name = name.parent()
+        return None
+
+    def records(self, zone: str, name: str) -> Sequence[Record]:
+        import dns.message
+        import dns.name
+        import dns.rdatatype
+
+        found: list[Record] = []
+        at = dns.name.from_text(name)
+        for kind in (*ADDRESS_TYPES, "TXT"):
+            answer = self._ask(dns.message.make_query(at, kind))
+            for rrset in answer.answer:
+                if rrset.name == at and rrset.rdtype == dns.rdatatype.from_text(kind):
+                    values = tuple(sorted(_value(data) for data in rrset))
+                    found.append(Record(name, kind, values, rrset.ttl))
+        return found
+
+    def upsert(self, zone: str, record: Record) -> None:
+        if record.type == "CNAME" and record.name == zone:
+            raise ProviderError(
+                f"{zone} is the top of its zone, where no CNAME can stand, and {record.values[0]} has no fixed address",
+                fix="use a host below it, or a DNS service with alias records",
+            )
+        update = self._update(zone)
+        for kind in ADDRESS_TYPES if record.type in ADDRESS_TYPES else (record.type,):
+            update.delete(_whole(record.name), kind)
+        for value in record.values:
+            text = _quoted(value) if record.type == "TXT" else _whole(value) if record.type == "CNAME" else value
+            update.add(_whole(record.name), record.ttl, record.type, text)
+        self._send(update, zone)
+
+    def delete(self, zone: str, record: Record) -> None:
+        update = self._update(zone)
+        update.delete(_whole(record.name), record.type)
+        self._send(update, zone)
+
+    # -- wire ------------------------------------------------------------------------------------------------------
+
+    def _update(self, zone: str) -> dns.update.UpdateMessage:
+        import dns.update
+
+        if self._key is None and self._key_file is not None:
+            self._key = read_key(self._key_file)
+        update = dns.update.UpdateMessage(_whole(zone))
+        if self._key is not None:
+            update.use_tsig(self._key)
+        return update
+
+    def _send(self, update: dns.update.UpdateMessage, zone: str) -> None:
+        import dns.rcode
+
+        code = self._ask(update).rcode()
+        if code != dns.rcode.NOERROR:
+            raise self._refused(zone, dns.rcode.to_text(code))
+
+    def _ask(self, message: dns.message.Message) -> dns.message.Message:
+        import dns.exception
+        import dns.query
+        import dns.tsig
+
+        try:
+            return dns.query.tcp(message, self._ip(), timeout=self._timeout, port=self._port)
+        except dns.tsig.PeerError as error:
+            raise self._refused("the update", type(error).__name__) from error
+        except (dns.exception.DNSException, OSError) as error:
+            raise ProviderError(
+                f"{self.title} does not answer: {type(error).__name__}: {error}",
+                fix="check PORTABLE_DNS_SERVER and the way to it, TCP port included",
+            ) from error
+
+    def _ip(self) -> str:
+        return str(socket.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)[0][4][0])
+
+    def _refused(self, what: str, code: str) -> ProviderError:
+        key = f"the key in {self._key_file}" if self._key_file else "an unsigned update"
+        return ProviderError(
+            f"{self.title} refused {key} for {what}: {code}",
+            fix="allow that key in the zone's `update-policy` or `allow-update`; PORTABLE_DNS_KEY_FILE names its file",
+        )
+
+
+def read_key(file: Path) -> dns.tsig.Key:
+    """The first key of a file as `tsig-keygen` writes it. Raises UsageError, without what is in the file."""
+    import dns.tsig
+
+    try:
+        found = _KEY.search(file.read_text())
+    except OSError as error:
+        raise UsageError(
+            f"the DNS key file {file} cannot be read: {error.strerror}", fix="see PORTABLE_DNS_KEY_FILE"
+        ) from error
+    if found is None:
+        raise UsageError(f"there is no DNS key in {file}", fix="it is written as by `tsig-keygen NAME`")
+    try:
+        return dns.tsig.Key(found["name"], found["secret"], found["algorithm"])
+    except ValueError:  # what it says would hold the secret
+        raise UsageError(f"the DNS key in {file} is no base64 text", fix="make one with `tsig-keygen NAME`") from None
+
+
+def _address(server: str) -> tuple[str, int]:
+    """HOST, HOST:PORT, or [IPV6]:PORT."""
+    found = re.fullmatch(r"\[(?P<six>[^\]]+)\](?::(?P<sixport>\d+))?|(?P<host>[^:]+)(?::(?P<port>\d+))?", server)
+    if found is None:
+        raise UsageError(f"{server!r} is no DNS server", fix="write HOST, HOST:PORT or [IPV6]:PORT")
+    return found["six"] or found["host"], int(found["sixport"] or found["port"] or 53)
+
+
+def _whole(name: str) -> str:
+    return name if name.endswith(".") else f"{name}."
+
+
+def _quoted(value: str) -> str:
+    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _value(data: dns.rdata.Rdata) -> str:
+    from dns.rdtypes.ANY.TXT import TXT
+
+    if isinstance(data, TXT):
+        return b"".join(data.strings).decode(errors="replace")
+    return data.to_text().rstrip(".")

@@ -1,0 +1,15 @@
+"""One name server for the tests of this folder: each uses names of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.contract.dns.name_server import NameServer, serving
+
+
+@pytest.fixture(scope="session")
+def name_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NameServer]:
+    with serving(tmp_path_factory.mktemp("named"), ["example.test", "deep.example.test"]) as server:
+        yield server

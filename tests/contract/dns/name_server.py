@@ -1,0 +1,115 @@
+"""A real BIND 9 on loopback, with zones that take signed updates."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from portable.dns.rfc2136 import Rfc2136
+
+KEY = 'key "portable" {\n    algorithm hmac-sha256;\n    secret "cG9ydGFibGUgdGVzdHMsIG5vIHNlY3JldCBhdCBhbGw=";\n};\n'
+START_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class NameServer:
+    """`key` may update the zones; `log` is what the server says."""
+
+    address: str
+    key: Path
+    log: Path
+
+    @property
+    def zones(self) -> Rfc2136:
+        return Rfc2136(self.address, self.key)
+
+
+def program() -> str:
+    """BIND's `named`, installed from the distribution's packages where it is missing and may be."""
+    for folder in (None, "/usr/sbin"):
+        found = shutil.which("named", path=folder)
+        if found:
+            return found
+    if os.geteuid() != 0 or shutil.which("apt-get") is None:
+        pytest.fail("there is no `named`: install BIND 9 (Debian: bind9)", pytrace=False)
+    # not as a service: tests start their own
+    quiet = os.environ | {"DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
+    for arguments in (["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends", "bind9"]):
+        subprocess.run(["apt-get", *arguments], check=True, env=quiet, stdout=subprocess.DEVNULL)
+    return str(shutil.which("named", path="/usr/sbin"))
+
+
+@contextmanager
+def serving(folder: Path, zones: Sequence[str]) -> Iterator[NameServer]:
+    port = _free_port()
+    server = NameServer(f"127.0.0.1:{port}", folder / "update.key", folder / "named.log")
+    server.key.write_text(KEY)
+    for zone in zones:
+        (folder / f"{zone}.zone").write_text(
+            f"$TTL 60\n@ SOA ns.{zone}. admin.{zone}. 1 60 60 60 1\n@ NS ns\nns A 127.0.0.1\n"
+        )
+    (folder / "named.conf").write_text(_configuration(folder, port, zones))
+    with (
+        server.log.open("wb") as log,
+        subprocess.Popen([program(), "-g", "-c", str(folder / "named.conf")], stdout=log, stderr=log) as process,
+    ):
+        try:
+            _wait(process, server, zones[0])
+            yield server
+        finally:
+            process.terminate()
+            process.wait(timeout=30)
+
+
+def _configuration(folder: Path, port: int, zones: Sequence[str]) -> str:
+    options = f"""
+include "{folder}/update.key";
+options {{
+    directory "{folder}";
+    pid-file none;
+    session-keyfile none;
+    listen-on port {port} {{ 127.0.0.1; }};
+    listen-on-v6 {{ none; }};
+    recursion no;
+    dnssec-validation no;
+    allow-transfer {{ none; }};
+}};
+controls {{ }};
+"""
+    return options + "".join(
+        f'zone "{zone}" {{ type primary; file "{folder}/{zone}.zone"; update-policy {{ grant portable zonesub ANY; }}; }};\n'
+        for zone in zones
+    )
+
+
+def _wait(process: subprocess.Popen[bytes], server: NameServer, zone: str) -> None:
+    from portable.errors import ProviderError
+
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            break
+        with suppress(ProviderError):
+            if server.zones.zone(zone) == zone:
+                return
+        time.sleep(0.05)
+    pytest.fail(f"the name server did not start:\n{server.log.read_text()[-2000:]}", pytrace=False)
+
+
+def _free_port() -> int:
+    """Free for TCP and UDP."""
+    while True:
+        with socket.create_server(("127.0.0.1", 0)) as listener, socket.socket(type=socket.SOCK_DGRAM) as datagrams:
+            port = int(listener.getsockname()[1])
+            with suppress(OSError):
+                datagrams.bind(("127.0.0.1", port))
+                return port
