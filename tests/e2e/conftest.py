@@ -1,4 +1,8 @@
-"""One kind cluster for all end-to-end tests, made by `portable up` itself, and `portable` as a user runs it: a process."""
+"""One kind cluster for all end-to-end tests, made by `portable up` itself, and `portable` as a user runs it: a process.
+
+Tests of several files run at the same time in processes of pytest-xdist. They share the state and data folder, the images and
+the cluster; whichever process needs them first makes them, the last one to end takes them away.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +19,12 @@ from typing import Any
 
 import pytest
 import yaml
+from filelock import FileLock
 
 from portable.kube import Kube
 from portable.spec import model
 
+ANCHOR = "anchor.yaml"
 ROOT = Path(__file__).resolve().parents[2]
 PORTABLE = Path(sys.executable).with_name("portable")
 HELLO: Mapping[str, Any] = {
@@ -113,23 +119,35 @@ def new_portable(folder: Path) -> Portable:
     return Portable(folder, env)
 
 
+KEPT = os.environ.get("PORTABLE_E2E_KEEP")
+WORKER = os.environ.get("PYTEST_XDIST_WORKER")
+
+
 @pytest.fixture(scope="session")
 def portable(tmp_path_factory: pytest.TempPathFactory) -> Portable:
     """With PORTABLE_E2E_KEEP=FOLDER state and cluster stay there, so that a test under work starts at once the next time."""
-    kept = os.environ.get("PORTABLE_E2E_KEEP")
-    made = new_portable(Path(kept).absolute() if kept else tmp_path_factory.mktemp("portable"))
+    made = new_portable(Path(KEPT).absolute() if KEPT else _shared_folder(tmp_path_factory))
     os.environ["PORTABLE_DATA"] = made.env["PORTABLE_DATA"]  # where tests that use the plugin find its credentials
     return made
 
 
+def _shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same one in all processes of a run."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if WORKER else base) / "portable"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
 @pytest.fixture(scope="session")
 def say(request: pytest.FixtureRequest) -> Callable[[str], None]:
-    """Prints past the capture: for the figures that a test run is asked for."""
+    """Prints past the capture: for the figures that a test run is asked for. The standard output of an xdist process is
+    its line to the one that reports."""
     capture: Any = request.config.pluginmanager.getplugin("capturemanager")
 
     def print_it(text: str) -> None:
         with capture.global_and_fixture_disabled():
-            print(f"\n{text}", flush=True)
+            print(f"\n{text}", flush=True, file=sys.stderr)
 
     return print_it
 
@@ -141,30 +159,42 @@ class Cluster:
 
 
 @pytest.fixture(scope="session")
-def images() -> None:
+def images(portable: Portable) -> None:
     """hello:1.0 and shop/app:1.0, built by the examples' own Makefiles; quick where nothing has changed."""
-    for example in ("hello", "shop"):
-        done = subprocess.run(
-            ["make", "-C", ROOT / "examples" / example, "images"], capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
+    with FileLock(portable.folder / "images.lock"):
+        for example in ("hello", "shop"):
+            done = subprocess.run(
+                ["make", "-C", ROOT / "examples" / example, "images"], capture_output=True, text=True, check=False
+            )
+            assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.fixture(scope="session")
-def cluster(portable: Portable, images: None) -> Iterator[Cluster]:
+def cluster(portable: Portable, images: None) -> Cluster:
     """A running cluster with an app called `anchor` on it, which keeps it from being destroyed with a test's own app."""
     from portable_kind import Kind
 
-    kept = "PORTABLE_E2E_KEEP" in os.environ
-    name = f"kept-{portable.folder.name}" if kept else f"test-{secrets.token_hex(3)}"
-    anchor = portable.folder / "anchor.yaml"
-    anchor.write_text(app("anchor", name, {"idle": HELLO}))
-    try:
-        portable("up", "--cloud", "kind", "--yes", anchor)
-        yield Cluster(name, Kube.connect(Kind().credentials(model.Cluster(name=name)).kubeconfig))
-    finally:
-        if not kept:
-            portable("destroy", "--cloud", "kind", "--yes", "--destroy-data", anchor)
+    anchor = portable.folder / ANCHOR
+    with FileLock(portable.folder / "cluster.lock"):
+        if not anchor.exists():
+            name = f"kept-{portable.folder.name}" if KEPT else f"test-{secrets.token_hex(3)}"
+            anchor.write_text(app("anchor", name, {"idle": HELLO}))
+            portable("up", "--cloud", "kind", "--yes", anchor)
+    name = yaml.safe_load(anchor.read_text())["cluster"]["name"]
+    return Cluster(name, Kube.reach(Kind().credentials(model.Cluster(name=name))))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """The last process of a run ends its cluster. One that has no test of this folder counts too: it may end first."""
+    folder: Path | None = None if KEPT else _shared_folder(session.config._tmp_path_factory)  # type: ignore[attr-defined]
+    if folder is None:
+        return
+    ended = folder / "ended"
+    with FileLock(folder / "ended.lock"):
+        ended.write_text(f"{ended.read_text() if ended.exists() else ''}{WORKER or 'alone'}\n")
+        last = len(ended.read_text().splitlines()) == int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    if last and (folder / ANCHOR).exists():
+        new_portable(folder)("destroy", "--cloud", "kind", "--yes", "--destroy-data", folder / ANCHOR)
 
 
 def app(
@@ -238,8 +268,10 @@ class AppUnderTest:
 
 
 @pytest.fixture
-def make_app(portable: Portable, cluster: Cluster, tmp_path: Path) -> Iterator[Callable[[str], AppUnderTest]]:
-    """`make_app("name")` gives an app on the shared cluster; it is destroyed with its data when the test ends."""
+def make_app(
+    portable: Portable, cluster: Cluster, leave: Callable[..., None], tmp_path: Path
+) -> Iterator[Callable[[str], AppUnderTest]]:
+    """`make_app("name")` gives an app on the shared cluster; it leaves with its data when the test ends."""
     made: list[AppUnderTest] = []
 
     def make(prefix: str) -> AppUnderTest:
@@ -250,7 +282,7 @@ def make_app(portable: Portable, cluster: Cluster, tmp_path: Path) -> Iterator[C
     yield make
     for entry in made:
         if entry.file.exists():
-            portable("destroy", "--cloud", "kind", "--yes", "--destroy-data", "--keep-cluster", entry.file)
+            leave("--cloud", "kind", entry.file)
 
 
 @pytest.fixture(scope="session")

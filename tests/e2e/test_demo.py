@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from tests import soak
 from tests.e2e.conftest import HELLO, ROOT, Portable, Run, app
 from tests.e2e.web import fetch
 
@@ -37,6 +38,16 @@ class Demo:
 
     def shop(self, *command: str | Path) -> Run:
         return self.portable(*command, "-e", "dev", cwd=self.folder / "shop", timeout=600)
+
+    def up_again(self) -> Run:
+        """With a new value of its secret, which went with its cluster."""
+        token = self.folder / "token"
+        token.write_text(secrets.token_hex(16))
+        return self.shop("up", "--yes", "--output", "json", "--secret", f"api-token={token}")
+
+    def volumes(self) -> list[Path]:
+        data = Path(self.portable.env["PORTABLE_DATA"]) / "kind" / self.cluster / "volumes"
+        return list(data.rglob("*"))
 
     def containers(self) -> list[str]:
         label = f"label=io.x-k8s.kind.cluster={self.cluster}"
@@ -60,11 +71,9 @@ def demo(portable: Portable, images: None, tmp_path_factory: pytest.TempPathFact
     spec.write_text(text.replace("\ncluster:\n  name: portable\n", f"\ncluster:\n  name: {made.cluster}\n"))
     made.hello.write_text(app("small", made.cluster, {"web": HELLO}))
     yield made
-    portable("destroy", "--cloud", "kind", "--yes", "--destroy-data", made.hello)
     made.shop("destroy", "--yes", "--destroy-data")
+    portable("destroy", "--cloud", "kind", "--yes", "--destroy-data", made.hello)
     assert made.containers() == []
-    data = Path(portable.env["PORTABLE_DATA"]) / "kind" / made.cluster / "volumes"
-    assert not data.exists() or not list(data.rglob("*"))
 
 
 def test_the_demo_ends_with_a_request_that_is_answered(demo: Demo, say: Say) -> None:
@@ -86,38 +95,41 @@ def test_the_demo_ends_with_a_request_that_is_answered(demo: Demo, say: Say) -> 
     say(f"demo: from no cluster to an answered request {time.monotonic() - started:.0f} s")
 
 
-def test_destroy_takes_the_cluster_and_the_next_up_finds_the_data(demo: Demo, say: Say) -> None:
-    assert demo.containers() == [f"{demo.cluster}-control-plane"]
-    destroyed = demo.shop("destroy", "--yes", "--output", "json").events()[-1]
-    assert demo.containers() == []
-    assert {"shop-dev/data-db-0", "shop-dev/files-uploads-0", "Credential/db"} <= set(destroyed["kept"])
-    token = demo.folder / "token"
-    token.write_text(secrets.token_hex(16))
-    result = demo.shop("up", "--yes", "--output", "json", "--secret", f"api-token={token}").events()[-1]
-    items = fetch(f"{url(demo)}api/items").json()["items"]
-    assert [(item["name"], item["result"]) for item in items] == [("tea", hashlib.sha256(b"tea").hexdigest())]
-    say(f"demo: destroy with the cluster {destroyed['seconds']:.0f} s, up again {result['seconds']:.0f} s")
-
-
-def url(demo: Demo) -> str:
-    return demo.shop("outputs", "--output", "json").json()["workloads.web.routes.shop.url"]
-
-
-def test_a_cluster_that_vanished_is_made_anew(demo: Demo, say: Say) -> None:
+def test_a_cluster_that_vanished_is_made_anew_and_the_data_is_found(demo: Demo, say: Say) -> None:
     demo.portable("up", "--cloud", "kind", "--yes", demo.hello)
     subprocess.run(["docker", "rm", "--force", "--volumes", *demo.containers()], check=True, capture_output=True)
     gone = demo.portable("status", "--cloud", "kind", demo.hello, code=1)
     assert f"there is no cluster '{demo.cluster}'" in gone.err
-    run = demo.portable("up", "--cloud", "kind", "--yes", "--output", "json", demo.hello)
+    run = demo.up_again()
     assert any("is gone: what ran on it is forgotten" in notice for notice in notices(run.events()))
+    assert stored_items(demo) == [("tea", hashlib.sha256(b"tea").hexdigest())]
     say(f"demo: up after its cluster vanished {run.seconds:.0f} s")
     small = demo.portable("status", "--cloud", "kind", "--output", "json", demo.hello).json()["workloads"]
-    assert {workload["name"]: workload["state"] for workload in small} == {"web": "ready"}
-    assert (
-        demo.portable("up", "--cloud", "kind", "--yes", "--output", "json", demo.hello).events()[-1]["changed"] is False
-    )
-    shop = demo.shop("status", "--output", "json").json()["workloads"]
-    assert {workload["state"] for workload in shop} == {"absent"}
+    assert {workload["state"] for workload in small} == {"absent"}, "the other app on it was forgotten too"
+    run = demo.portable("up", "--cloud", "kind", "--yes", "--output", "json", demo.hello)
+    assert run.events()[-1]["changed"] is True
+    again = demo.portable("up", "--cloud", "kind", "--yes", "--output", "json", demo.hello)
+    assert again.events()[-1]["changed"] is False
+
+
+def test_destroy_takes_the_cluster_with_the_last_app_and_keeps_the_data(demo: Demo, say: Say) -> None:
+    demo.portable("destroy", "--cloud", "kind", "--yes", "--destroy-data", demo.hello)
+    assert demo.containers() == [f"{demo.cluster}-control-plane"], "the shop is still on it"
+    destroyed = demo.shop("destroy", "--yes", "--output", "json").events()[-1]
+    assert demo.containers() == []
+    assert {"shop-dev/data-db-0", "shop-dev/files-uploads-0", "Credential/db"} <= set(destroyed["kept"])
+    say(f"demo: destroy with the cluster {destroyed['seconds']:.0f} s")
+    assert demo.volumes(), "the data is on this machine"
+    if soak.size(0, 1):
+        demo.up_again()
+        assert stored_items(demo) == [("tea", hashlib.sha256(b"tea").hexdigest())]
+    demo.shop("destroy", "--yes", "--destroy-data")
+    assert demo.containers() == demo.volumes() == []
+
+
+def stored_items(demo: Demo) -> list[tuple[str, str]]:
+    url = demo.shop("outputs", "--output", "json").json()["workloads.web.routes.shop.url"]
+    return [(item["name"], item["result"]) for item in fetch(f"{url}api/items").json()["items"]]
 
 
 def notices(events: list[dict[str, Any]]) -> list[str]:
