@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -71,11 +72,21 @@ def plan_target(target: Target, now: Situation, engine: Engine, emit: Emit) -> P
         title=f"{home.app} on {provider.title}, cluster {home.cluster}, namespace {now.objects.namespace}",
         cluster=cluster,
         app=app,
-        notes=now.objects.notes,
+        notes=(*now.objects.notes, *_lost_secrets(cluster, now, engine, target)),
         offline=now.kube is None,
         missing=missing_secrets(now),
         fingerprint=fingerprint(target, now, engine),
     )
+
+
+def _lost_secrets(cluster: Sequence[Change], now: Situation, engine: Engine, target: Target) -> Iterator[str]:
+    """Values that people have set are in the cluster and nowhere else: a cluster that is made anew has none of them."""
+    state = engine.state(target.home.cluster_stack)
+    clusters = {name for name, outputs in state.outputs.items() if outputs.get("uid")} if state else set[str]()
+    if any(change.operation == "replace" and change.name in clusters for change in cluster):
+        theirs = [secret.resource for secret in now.objects.expected if not secret.certificate_hosts]
+        if names := [name for name in theirs if name in now.secrets]:
+            yield f"the cluster is made anew and what is set of {', '.join(names)} goes with it: give it to `up --secret`"
 
 
 def fingerprint(target: Target, now: Situation, engine: Engine) -> Fingerprint:

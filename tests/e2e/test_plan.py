@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.e2e import leaks
 from tests.e2e.conftest import HELLO, AppUnderTest, Portable, app
@@ -103,6 +104,16 @@ def test_a_changed_secret_shows_as_a_digest_and_never_as_a_value(module_app: App
     refused = module_app.run("up", "--plan", tmp_path / "plan", code=1)
     assert "a secret, an image or a profile" in refused.err
     assert "plan again" in refused.err
+
+
+def test_a_cluster_that_is_made_anew_loses_what_was_set_and_the_plan_says_so(module_app: AppUnderTest) -> None:
+    before = module_app.file.read_text()
+    spec = yaml.safe_load(before)
+    module_app.file.write_text(yaml.safe_dump({**spec, "cluster": {**spec["cluster"], "nodes": {"min": 2}}}))
+    said = module_app.run("plan").out
+    module_app.file.write_text(before)
+    assert "the cluster is made anew and what is set of token goes with it: give it to `up --secret`" in said
+    assert "made anew" not in module_app.run("plan").out
 
 
 def test_up_refuses_a_plan_of_another_spec_or_of_an_earlier_state(module_app: AppUnderTest, tmp_path: Path) -> None:

@@ -9,11 +9,14 @@ from typing import Any, TypeVar
 
 import pytest
 
+from portable.rollout.revisions import record, revisions
+from portable.up import KEPT_REVISIONS
 from tests.e2e.conftest import HELLO, AppUnderTest
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 SOMEONE = "kubectl-edit"
 SETTINGS = "/etc/web/settings.conf"
+CLUSTERS = {"ConfigMap/kube-root-ca.crt"}  # in every namespace
 T = TypeVar("T")
 
 
@@ -96,6 +99,25 @@ def test_superseded_config_stays_as_long_as_it_can_be_needed(module_app: AppUnde
     template = module_app.get("apps/v1", "Deployment", "web")["spec"]["template"]["spec"]
     assert [volume["configMap"]["name"] for volume in template["volumes"] if "configMap" in volume] == [second]
     assert kube.get("v1", "ConfigMap", first, space), "a kept revision still needs it"
+
+
+def test_old_revisions_go_with_the_config_that_only_they_need(module_app: AppUnderTest) -> None:
+    kube, space = module_app.cluster.kube, module_app.namespace
+
+    def config() -> set[str]:
+        return {f"ConfigMap/{each['metadata']['name']}" for each in kube.list("v1", "ConfigMap", space)} - CLUSTERS
+
+    *_, last = revisions(kube, space)
+    needed = {name for name in last.names if name.startswith("ConfigMap/")}
+    assert config() > needed, "older revisions have config of their own"
+    for _ in range(KEPT_REVISIONS):
+        record(kube, space, last)  # as if it had been changed and changed back
+    module_app.write({"web": web(files={SETTINGS: {"content": "color = blue"}}), "other": web(variables={"A": "b"})})
+    result = module_app.up()
+    kept = [revision.number for revision in revisions(kube, space)]
+    assert kept == list(range(result["revision"] - KEPT_REVISIONS + 1, result["revision"] + 1))
+    assert config() == needed
+    assert module_app.up()["changed"] is False
 
 
 def test_a_renamed_workload_goes_when_its_successor_is_ready(module_app: AppUnderTest) -> None:
