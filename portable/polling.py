@@ -31,13 +31,14 @@ def poll(
     timeout: float,
     emit: Emit,
     usual: str = "",
+    step: str = "cluster",
     interval: float = 10.0,
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> Found:
     """Asks `check` until it returns something else than `Pending`; about every `interval` seconds (jittered by a fifth).
 
-    `what` is being waited for ("cluster shop"), `usual` how long that tends to take ("9-12 min"). What `check` raises comes
+    `what` is being waited for ("cluster shop"), `usual` how long that tends to take ("9-12 min"); `step` is the flow's. What `check` raises comes
     out: a terminal failure is its to recognise. Raises ProviderError after `timeout` seconds.
     """
     started = clock()
@@ -55,7 +56,7 @@ def poll(
             )
         if found.detail != told or now - told_at >= TOLD_EVERY:
             told, told_at = found.detail, now
-            emit(Step("cluster", "progress", detail=_progress(what, found.detail, now - started, usual)))
+            emit(Step(step, "progress", detail=_progress(what, found.detail, now - started, usual)))
         sleep(interval * random.uniform(0.8, 1.2))
 
 

@@ -29,7 +29,9 @@ class IngressProfile:
     """How a route is served: the Ingress class, its annotations, and where its controller's pods live (for NetworkPolicy).
 
     `controller_selector` is a NetworkPolicy peer ({"namespaceSelector": ..., "podSelector": ...}); None: traffic arrives
-    from outside the pod network, so the port is opened to every source. `auto_tls` says what `tls: auto` becomes.
+    from outside the pod network, so the port is opened to every source. `auto_tls` says what `tls: auto` becomes: a secret
+    ("plugin": the plugin's certificate, else one by ACME), or what `auto_tls_annotations` ask for. With `auto_tls_object` that
+    is an object for each host: "{host}" in it is the host, "{certificates}" in an annotation the names of all.
     `tls_secrets` False: certificates live outside the cluster, so a route cannot name a secret. `drain` is how many seconds
     a pod goes on serving after it was told to stop: what this controller takes to send its last request there.
     `objects` are classes that the app must bring (cluster-scoped, kept). An empty `class_name`: an annotation names the class.
@@ -40,6 +42,7 @@ class IngressProfile:
     controller_selector: Mapping[str, Any] | None = None
     auto_tls: Literal["plugin", "annotation", "unsupported"] = "unsupported"
     auto_tls_annotations: Mapping[str, str] = field(default_factory=dict)
+    auto_tls_object: KubeObject | None = None
     tls_secrets: bool = True
     drain: int = 15
     objects: tuple[KubeObject, ...] = ()
@@ -74,7 +77,8 @@ class Profile:
     `replicas` is the count when the spec names none. `images` maps a resource type ("postgres") and an optional version
     ("postgres:17") to an image by digest. `unsupported` maps a place in the spec's words
     ("workloads.*.identity", "resources.*.access=shared") to the reason why this cloud cannot honour it.
-    `aliases` are other names that a spec's `patches` may use for this cloud.
+    `aliases` are other names that a spec's `patches` may use for this cloud. `tolerations` go on every pod: for taints that the
+    cloud itself puts on nodes that the spec asked for.
     """
 
     cloud: str
@@ -91,6 +95,7 @@ class Profile:
     images: Mapping[str, str] = field(default_factory=dict)
     unsupported: Mapping[str, str] = field(default_factory=dict)
     aliases: tuple[str, ...] = ()
+    tolerations: tuple[Mapping[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -346,11 +351,11 @@ class Certificates(Protocol):
     """Optional: the cloud's load balancers take certificates from a store of its own, and find them by their host."""
 
     def certificate_for(self, cluster: Cluster, host: str, app: str) -> Certificate:
-        """The one that serves `host`, requested if there is none. `app` owns what is requested (its namespace)."""
+        """The one that serves `host`, requested if there is none. `app` owns what is requested (its stack's key)."""
         ...
 
-    def delete_certificates(self, cluster: Cluster, app: str, keep: Sequence[str] = ()) -> Sequence[Certificate]:
-        """Deletes those that `app` owns, but for those of the hosts in `keep`; returns what was deleted."""
+    def delete_certificates(self, cluster: Cluster, app: str) -> Sequence[Certificate]:
+        """Deletes those that `app` owns, once no load balancer uses them any more; returns what was deleted."""
         ...
 
 

@@ -143,7 +143,7 @@ def _shared_items(scope: Scope) -> Iterator[Item]:
         yield Item(brought, kept=True)
     for manifest, workload in network.policies(scope):
         yield Item(manifest, workload)
-    for manifest in routed:
+    for manifest in [*network.certificate_objects(scope), *routed]:
         yield Item(manifest)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import ipaddress
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -49,6 +50,11 @@ def peers(app: App, workload: Workload) -> KubeObject:
 # Routes
 
 
+def is_local(host: str) -> bool:
+    """A name of the user's own machine (RFC 6761): in no DNS, and no public authority certifies it."""
+    return host == "localhost" or host.endswith(".localhost")
+
+
 def check(scope: Scope, workload: Workload) -> None:
     ingress = scope.profile.ingress
     for route in workload.routes.values():
@@ -61,11 +67,15 @@ def check(scope: Scope, workload: Workload) -> None:
                 f"{scope.profile.title} keeps certificates outside the cluster and cannot take one from a secret",
                 expected="tls: auto",
             )
+        if ingress.auto_tls_object is not None and route.tls == "auto" and route.host.startswith("*."):
+            scope.problem(
+                place, f"{scope.profile.title} makes no certificates for all names below one", expected="a secret"
+            )
 
 
 def routes(app: App) -> tuple[RouteTarget, ...]:
     found = [
-        RouteTarget(workload.name, route.name, route.host, route.path, route.tls is not None)
+        RouteTarget(workload.name, route.name, route.host, route.path, route.tls is not None, route.tls == "auto")
         for workload in app.workloads.values()
         for route in workload.routes.values()
     ]
@@ -78,14 +88,47 @@ def ingresses(scope: Scope) -> list[KubeObject]:
     A second one holds the routes whose certificates an annotation asks for: it must not ask for the others'.
     """
     everything = [(workload, route) for workload in scope.app.workloads.values() for route in workload.routes.values()]
-    apart = scope.profile.ingress.auto_tls == "annotation"
+    profile = scope.profile.ingress
+    certificates = [made["metadata"]["name"] for made in certificate_objects(scope)]
+    if profile.auto_tls_object is not None:
+        asked = {
+            key: value.replace("{certificates}", ",".join(certificates))
+            for key, value in profile.auto_tls_annotations.items()
+        }
+        return [_ingress(scope, scope.app.name, everything, asked if certificates else {})] if everything else []
+    apart = profile.auto_tls == "annotation"
     automatic = [pair for pair in everything if apart and pair[1].tls == "auto"]
     others = [pair for pair in everything if pair not in automatic] if automatic else everything
     found = [_ingress(scope, scope.app.name, others, {})] if others else []
     if automatic:
         name = scope.app.name if not others else f"{scope.app.name}-auto-tls"
-        found.append(_ingress(scope, name, automatic, scope.profile.ingress.auto_tls_annotations))
+        found.append(_ingress(scope, name, automatic, profile.auto_tls_annotations))
     return found
+
+
+def certificate_objects(scope: Scope) -> list[KubeObject]:
+    """What the cloud makes certificates of, one for each host with `tls: auto`, where it wants objects for that."""
+    template = scope.profile.ingress.auto_tls_object
+    if template is None:
+        return []
+    found = []
+    for host in _automatic_hosts(scope):
+        if not is_local(host):
+            made = json.loads(json.dumps(template).replace("{host}", host))
+            named = {"metadata": metadata(scope.app, _certificate_name(host))}
+            found.append({"apiVersion": made["apiVersion"], "kind": made["kind"], **named, **made})
+    return found
+
+
+def _automatic_hosts(scope: Scope) -> list[str]:
+    every = (route for workload in scope.app.workloads.values() for route in workload.routes.values())
+    return sorted({route.host for route in every if route.tls == "auto"})
+
+
+def _in_secret(scope: Scope, host: str) -> bool:
+    """Whether the certificate that `tls: auto` means for this host stands in a Secret of the namespace."""
+    profile = scope.profile.ingress
+    return profile.auto_tls == "plugin" or (profile.auto_tls_object is not None and is_local(host))
 
 
 def _ingress(
@@ -96,7 +139,8 @@ def _ingress(
     certificates: dict[str, set[str]] = {}
     for workload, route in pairs:
         hosts.setdefault(route.host, []).append((route.path, workload, route))
-        if route.tls is not None:
+        by_object = profile.auto_tls_object is not None and route.tls == "auto" and not is_local(route.host)
+        if route.tls is not None and not by_object:
             certificates.setdefault(_certificate(route), set()).add(route.host)
     spec: dict[str, Any] = {}
     if profile.class_name:
@@ -133,7 +177,11 @@ def _route_port(workload: Workload, route: Route) -> int | None:
 
 
 def _certificate(route: Route) -> str:
-    return f"tls-{route.host.replace('*', 'wildcard')}" if route.tls == "auto" else str(route.tls)
+    return _certificate_name(route.host) if route.tls == "auto" else str(route.tls)
+
+
+def _certificate_name(host: str) -> str:
+    return f"tls-{host.replace('*', 'wildcard')}"
 
 
 def tls_secrets(app: App) -> frozenset[str]:
@@ -143,22 +191,18 @@ def tls_secrets(app: App) -> frozenset[str]:
 
 
 def expected_certificates(scope: Scope) -> list[ExpectedSecret]:
-    """The Secrets that the provider makes for `tls: auto`, one for each host."""
-    if scope.profile.ingress.auto_tls != "plugin":
-        return []
-    found: dict[str, ExpectedSecret] = {}
-    for workload in scope.app.workloads.values():
-        for route in workload.routes.values():
-            if route.tls == "auto":
-                name = _certificate(route)
-                found[name] = ExpectedSecret(
-                    resource=name,
-                    name=name,
-                    keys=("tls.crt", "tls.key"),
-                    type="kubernetes.io/tls",
-                    certificate_hosts=(route.host,),
-                )
-    return [found[name] for name in sorted(found)]
+    """The Secrets that `up` makes for `tls: auto`, one for each host."""
+    return [
+        ExpectedSecret(
+            resource=_certificate_name(host),
+            name=_certificate_name(host),
+            keys=("tls.crt", "tls.key"),
+            type="kubernetes.io/tls",
+            certificate_hosts=(host,),
+        )
+        for host in _automatic_hosts(scope)
+        if _in_secret(scope, host)
+    ]
 
 
 # Policies

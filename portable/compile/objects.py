@@ -98,6 +98,7 @@ class RouteTarget:
     host: str
     path: str
     tls: bool
+    auto_tls: bool = False
 
 
 @dataclass(frozen=True)

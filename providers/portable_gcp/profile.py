@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from portable.compile.images import OFFICIAL
-from portable.provider import IdentityProfile, IngressProfile, Profile, StorageProfile
+from portable.provider import IdentityProfile, IngressProfile, KubeObject, Profile, StorageProfile
+
+# https://cloud.google.com/kubernetes-engine/docs/how-to/managed-certs
+MANAGED_CERTIFICATE: KubeObject = {
+    "apiVersion": "networking.gke.io/v1",
+    "kind": "ManagedCertificate",
+    "spec": {"domains": ["{host}"]},
+}
 
 PROFILE = Profile(
     cloud="gcp",
@@ -20,7 +27,10 @@ PROFILE = Profile(
         # This controller reads the annotation only, and leaves an Ingress with ingressClassName alone.
         class_name="",
         annotations={"kubernetes.io/ingress.class": "gce"},
-        auto_tls="plugin",
+        # Google makes and renews it, once the host's DNS record leads to the load balancer.
+        auto_tls="annotation",
+        auto_tls_annotations={"networking.gke.io/managed-certificates": "{certificates}"},
+        auto_tls_object=MANAGED_CERTIFICATE,
         # Google's front ends take longer than most to hear that an endpoint is going.
         drain=25,
     ),

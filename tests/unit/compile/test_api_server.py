@@ -15,6 +15,7 @@ from portable.errors import ClusterError
 from portable.kube import Kube
 from portable.provider import KubeObject
 from portable.spec import load_app
+from tests.clouds import managed_certificates
 from tests.control_plane import ControlPlane
 from tests.unit.compile.test_golden import CLOUDS, FOLDER, profile_of
 
@@ -25,6 +26,12 @@ PRIORITY: KubeObject = {
     "metadata": {"name": "high"},
     "value": 1000,
 }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _types_of_clouds(control_plane: ControlPlane) -> None:
+    with Kube.connect(control_plane.kubeconfig) as kube:
+        managed_certificates.define(kube)
 
 
 def objects_in(cloud: str, namespace: str) -> Objects:

@@ -48,6 +48,13 @@ def calling(**variables: str) -> Container:
 # Services
 
 
+BY_OBJECT = {
+    "auto_tls": "annotation",
+    "auto_tls_annotations": {"certificates": "{certificates}"},
+    "auto_tls_object": {"apiVersion": "certs.example/v1", "kind": "Cert", "spec": {"domains": ["{host}"]}},
+}
+
+
 def test_a_service_leads_to_the_port_that_the_container_listens_on() -> None:
     spec = manifests(compiled(workload()))["Service/web"]["spec"]
     assert spec["ports"] == [{"name": "http", "port": 80, "protocol": "TCP", "targetPort": 8080}]
@@ -113,6 +120,36 @@ def test_a_cloud_without_certificates_says_so() -> None:
         compiled(workload(routes={"all": AUTO}), profile=with_ingress(auto_tls="unsupported"))
     assert caught.value.problems[0].message == "Testland makes no certificates by itself"
     assert caught.value.problems[0].path == "workloads.web.routes.all.tls"
+
+
+def test_certificates_that_are_objects_of_the_cloud() -> None:
+    other = Route("other", "a.example", tls="auto")
+    plain = Route("plain", "plain.example")
+    web = workload(routes={"all": AUTO, "other": other, "plain": plain})
+    objects = compiled(web, profile=with_ingress(**BY_OBJECT))
+    certificates = [item.manifest for item in objects.items if item.manifest["kind"] == "Cert"]
+    assert [made["spec"]["domains"] for made in certificates] == [["a.example"], ["shop.example"]]
+    assert [made["metadata"]["name"] for made in certificates] == ["tls-a.example", "tls-shop.example"]
+    one = ingress(objects)  # a second load balancer would cost as much again
+    assert one["metadata"]["annotations"]["certificates"] == "tls-a.example,tls-shop.example"
+    assert "tls" not in one["spec"]
+    assert objects.expected == ()
+
+
+def test_a_name_of_ones_own_machine_gets_a_secret_there_too() -> None:
+    local = Route("local", "shop.localhost", tls="auto")
+    objects = compiled(workload(routes={"local": local}), profile=with_ingress(**BY_OBJECT))
+    assert [item for item in objects.items if item.manifest["kind"] == "Cert"] == []
+    assert "annotations" not in ingress(objects)["metadata"]
+    assert ingress(objects)["spec"]["tls"] == [{"hosts": ["shop.localhost"], "secretName": "tls-shop.localhost"}]
+    assert [secret.certificate_hosts for secret in objects.expected] == [("shop.localhost",)]
+
+
+def test_a_wildcard_that_no_certificate_object_can_name_is_refused() -> None:
+    anything = Route("any", "*.shop.example", tls="auto")
+    with pytest.raises(SpecError) as caught:
+        compiled(workload(routes={"any": anything}), profile=with_ingress(**BY_OBJECT))
+    assert caught.value.problems[0].path == "workloads.web.routes.any.tls"
 
 
 def test_a_cloud_that_takes_no_certificate_from_a_secret_says_so() -> None:
