@@ -75,12 +75,13 @@ class Engine:
     ) -> Mapping[str, Outputs]:
         """Makes or updates the cluster's resources; returns the outputs of each by name, secrets hidden.
 
-        `digest`, of what was asked for, is kept with the state: see `cluster_has`.
+        The live objects are read first, so what was changed behind our back is put back. `digest`, of what was asked for,
+        is kept with the state: see `cluster_has`.
         """
         stack = home.cluster_stack
         urns = self._urns(stack, [(entry.type, entry.name) for entry in resources])
-        with self._operation(stack, urns, shared=True) as mend:
-            self._run_cluster("up", stack, resources, types, ["--refresh"] if mend else [], digest)
+        with self._operation(stack, urns, shared=True):
+            self._run_cluster("up", stack, resources, types, ["--refresh"], digest)
         state = self.state(stack)
         return {} if state is None else {name: dict(outputs) for name, outputs in state.outputs.items()}
 
@@ -94,11 +95,11 @@ class Engine:
     def cluster_preview(
         self, home: Home, resources: Sequence[ClusterResource], types: Mapping[str, ResourceType]
     ) -> tuple[Change, ...]:
-        """What `cluster_up` would do. Nothing is changed, not even the state."""
+        """What `cluster_up` would do, on the live objects as they are now. Nothing is changed, not even the state."""
         stack = home.cluster_stack
         if self._backend.read(stack) is None:
             return cluster_creations(resources)
-        outcome = self._run_cluster("preview", stack, resources, types, [])
+        outcome = self._run_cluster("preview", stack, resources, types, ["--refresh"])
         return changes("cluster", outcome, self._urns_of(stack), [resource.name for resource in resources])
 
     def cluster_destroy(self, home: Home, types: Mapping[str, ResourceType]) -> None:

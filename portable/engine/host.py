@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NoReturn, TypeVar
+from typing import Any, Literal, NoReturn, TypeVar
 
 import grpc
 from google.protobuf import any_pb2, empty_pb2, json_format, struct_pb2
@@ -19,9 +19,10 @@ from pulumi.runtime.proto.provider_pb2_grpc import ResourceProviderServicer
 
 from portable.engine.changes import field_changes
 from portable.engine.clouds import Unfinished
+from portable.engine.state import name_of, type_of
 from portable.engine.types import UNKNOWN, FieldDiff, Served, secret_outputs
-from portable.errors import PortableError
-from portable.events import Emit
+from portable.errors import PortableError, SpecError
+from portable.events import Emit, Event, Operation, ResourceEvent, Step
 from portable.provider import Diff, Inputs, Outputs
 
 # https://github.com/pulumi/pulumi/blob/master/sdk/go/common/resource/sig/sig.go
@@ -38,12 +39,13 @@ class Host(ResourceProviderServicer):
     """Serves `types` (by token; a token ending in ":*" stands for a whole package).
 
     `failures` and `diffs` keep, by URN, what Pulumi's own messages would lose: the errors as they were raised and the fields
-    that differ.
+    that differ. `stack`: which of the two it serves; what a type tells of its progress is told as that of its object.
     """
 
-    def __init__(self, types: Mapping[str, Served], emit: Emit) -> None:
+    def __init__(self, types: Mapping[str, Served], emit: Emit, stack: Literal["cluster", "app"] = "app") -> None:
         self._types = types
         self._emit = emit
+        self._stack: Literal["cluster", "app"] = stack
         self._cancelled = threading.Event()
         self.failures: dict[str, Exception] = {}
         self.diffs: dict[str, FieldDiff] = {}
@@ -82,6 +84,8 @@ class Host(ResourceProviderServicer):
     def Check(self, request: Any, context: Any) -> Any:
         def check(served: Served) -> Any:
             problems = served.check(plain(request.news))
+            if problems:
+                self.failures[request.urn] = SpecError(problems)
             failures = [wire.CheckFailure(property=problem.path, reason=problem.message) for problem in problems]
             return wire.CheckResponse(inputs=request.news, failures=failures)
 
@@ -91,7 +95,7 @@ class Host(ResourceProviderServicer):
         def diff(served: Served) -> Any:
             old, new = plain(request.old_inputs), plain(request.news)
             found = served.diff(request.id, plain(request.olds), old, new)
-            self.diffs[request.urn] = _with_fields(found, old, new, secret_outputs(served, new))
+            self.diffs[request.urn] = _with_fields(found, plain(request.olds), old, new, secret_outputs(served, new))
             changed = wire.DiffResponse.DIFF_SOME if found.changes or found.replaces else wire.DiffResponse.DIFF_NONE
             return wire.DiffResponse(
                 changes=changed,
@@ -109,7 +113,7 @@ class Host(ResourceProviderServicer):
                 getattr(served, "preview", lambda _: None)(inputs)
                 unknown = dict.fromkeys(secret_outputs(served, inputs), UNKNOWN)
                 return wire.CreateResponse(id="", properties=_struct({**unknown, **inputs}, secrets=tuple(unknown)))
-            object_id, outputs = served.create(inputs, self._emit)
+            object_id, outputs = served.create(inputs, self._emit_of(request.urn, "create"))
             return wire.CreateResponse(id=object_id, properties=_struct(outputs, secret_outputs(served, inputs)))
 
         return self._answer(request, context, create)
@@ -121,7 +125,7 @@ class Host(ResourceProviderServicer):
             if request.preview:
                 outputs |= dict.fromkeys(secrets, UNKNOWN)
             else:
-                outputs = served.update(request.id, outputs, old, new, self._emit)
+                outputs = served.update(request.id, outputs, old, new, self._emit_of(request.urn, "update"))
             return wire.UpdateResponse(properties=_struct(outputs, secrets))
 
         return self._answer(request, context, update)
@@ -139,7 +143,7 @@ class Host(ResourceProviderServicer):
 
     def Delete(self, request: Any, context: Any) -> Any:
         def delete(served: Served) -> Any:
-            served.delete(request.id, plain(request.properties), self._emit)
+            served.delete(request.id, plain(request.properties), self._emit_of(request.urn, "delete"))
             return empty_pb2.Empty()
 
         return self._answer(request, context, delete)
@@ -161,6 +165,19 @@ class Host(ResourceProviderServicer):
                 _abort_unfinished(context, error, cause)
             context.abort(grpc.StatusCode.UNKNOWN, _words(cause))
             raise AssertionError("abort raises") from error
+
+    def _emit_of(self, urn: str, operation: Operation) -> Emit:
+        """What a type tells of its progress, as that of its object; a step that it began itself stays one."""
+        began: set[str] = set()
+
+        def emit(event: Event) -> None:
+            if isinstance(event, Step) and event.status == "started":
+                began.add(event.name)
+            if isinstance(event, Step) and event.status == "progress" and event.name not in began:
+                event = ResourceEvent(self._stack, operation, type_of(urn), name_of(urn), "progress", event.detail)
+            self._emit(event)
+
+        return emit
 
     def _served(self, token: str) -> Served:
         served = self._types.get(token) or self._types.get(token.partition(":")[0] + ":*")
@@ -191,12 +208,26 @@ class Host(ResourceProviderServicer):
         return answer[0]
 
 
-def _with_fields(diff: Diff, old: Inputs, new: Inputs, hidden: Sequence[str]) -> FieldDiff:
-    """The diff of a type that names only properties, with the fields of its inputs that differ."""
+def _with_fields(diff: Diff, live: Outputs, old: Inputs, new: Inputs, hidden: Sequence[str]) -> FieldDiff:
+    """The diff of a type that names only properties, with the fields of its inputs that differ; where the inputs are the same,
+    with those of the live object that do (someone changed it behind our back)."""
     if isinstance(diff, FieldDiff):
         return diff
-    fields = field_changes(old, _readable(new), secret_keys=hidden)
+    asked = _readable(new)
+    fields = field_changes(old, asked, secret_keys=hidden)
+    told = {_top(field.path) for field in fields}
+    drifted = [
+        key for key in dict.fromkeys(map(_top, diff.changes)) if key not in told and key in live and key in asked
+    ]
+    fields += field_changes(
+        {key: live[key] for key in drifted}, {key: asked[key] for key in drifted}, secret_keys=hidden
+    )
     return FieldDiff(diff.changes, diff.replaces, diff.delete_before_replace, fields)
+
+
+def _top(path: str) -> str:
+    """The property that a path begins with: "pools" of "pools.default.max" and of "pools[0]"."""
+    return path.partition(".")[0].partition("[")[0]
 
 
 def _readable(value: Any) -> Any:

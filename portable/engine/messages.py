@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from portable.engine.state import name_of
-from portable.errors import EngineError, PortableError, StateLocked
+from portable.errors import EngineError, PortableError, SpecError, StateLocked
 
 _LOCKED = "the stack is currently locked"
 _CORRUPT = ("failed to load checkpoint", "unmarshalling", "invalid character", "snapshot integrity failure")
@@ -26,8 +26,12 @@ def failure(
         if isinstance(error, PortableError) and error.message != "interrupted"
     }
     if ours:
+        if problems := [
+            problem for error in ours.values() if isinstance(error, SpecError) for problem in error.problems
+        ]:
+            return SpecError(problems)
         (urn, first), *rest = ours.items()
-        more = [f"{name_of(other)}: {error.message}" for other, error in rest]
+        more = [_also(error, other, first.fix) for other, error in rest]
         first.detail = "\n".join(part for part in (first.detail, *more) if part)
         return _placed(first, urn)
     if failures:
@@ -51,6 +55,12 @@ def failure(
         rest = "\n".join(f"{name_of(urn)}: {message}" for urn, message in named[1:])
         return EngineError(f"{name_of(urn)}: {message}", detail=rest)
     return EngineError("the engine failed", detail=_clean(output))
+
+
+def _also(error: PortableError, urn: str, said: str) -> str:
+    """Another failure of the same run; what to do about it, unless that is `said` already."""
+    fix = f" ({error.fix})" if error.fix and error.fix != said else ""
+    return f"{name_of(urn)}: {error.message}{fix}"
 
 
 def _placed(error: PortableError, urn: str) -> PortableError:

@@ -91,7 +91,7 @@ def run(
     Raises what a type of ours raised, EngineError, StateLocked or Interrupted.
     """
     steps = Steps(kind, emit)
-    with _serving(types, emit, steps, engine.parallel) as (port, start), tempfile.TemporaryFile() as output:
+    with _serving(types, emit, steps, engine.parallel, kind) as (port, start), tempfile.TemporaryFile() as output:
         process = _spawn(engine, command, stack, port, served, arguments, output)
         host = None
         try:
@@ -150,7 +150,7 @@ def _spawn(
 
 @contextmanager
 def _serving(
-    types: Mapping[str, Served], emit: Emit, steps: Steps, parallel: int
+    types: Mapping[str, Served], emit: Emit, steps: Steps, parallel: int, kind: Literal["cluster", "app"]
 ) -> Iterator[tuple[int, Callable[[Program], Host]]]:
     """A loopback port, and what starts to answer on it. The port is open from the beginning, so the CLI may start first."""
     import grpc
@@ -166,7 +166,7 @@ def _serving(
 
         from portable.engine.host import Host
 
-        host = Host(types, emit)
+        host = Host(types, emit, kind)
         language_pb2_grpc.add_LanguageRuntimeServicer_to_server(LanguageServer(program), server)
         events = events_pb2_grpc.EventsServicer()
         events.StreamEvents = steps.stream  # so that importing this module imports no gRPC

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from portable.errors import Problem
@@ -22,6 +23,18 @@ def check_profile(app: App, profile: Profile) -> list[Problem]:
         for pattern, reason in profile.unsupported.items()
         for path in _matches(app.spec, pattern)
     ]
+
+
+def placed(app: App, problem: Problem) -> Problem:
+    """A plugin's problem, which names a place in the spec's words ("cluster.nodes.min"), with its file and line."""
+    path = tuple(problem.path.split("."))
+    if path[:3] == ("cluster", "pools", "default") and "nodes" in app.spec.get("cluster", {}):
+        path = ("cluster", "nodes", *path[3:])  # how the spec says it
+    if not isinstance(app.positions, Positions):
+        return replace(problem, path=spell(path))
+    return app.positions.document.problem(
+        path, problem.message, expected=problem.expected, hint=problem.hint, severity=problem.severity
+    )
 
 
 def _matches(spec: Any, pattern: str) -> Iterator[Path]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -14,8 +15,8 @@ import pytest
 from portable.engine import Engine, FieldChange, Settings
 from portable.engine.backend import FILES_OF_A_RUN, KEPT_RUNS
 from portable.engine.workspace import open_workspace
-from portable.errors import ProviderError
-from portable.events import Event, Notice, nowhere
+from portable.errors import ProviderError, SpecError
+from portable.events import Event, Notice, ResourceEvent, nowhere
 from portable.home import Home
 from portable.provider import ClusterResource, ClusterState, Ref
 from tests.unit.engine.folders import Folder
@@ -129,8 +130,11 @@ def test_a_creation_that_a_kill_broke_off_is_cleaned_up_by_destroy(engine: Engin
 
 
 def test_a_problem_of_the_inputs_is_told(engine: Engine, home: Home, cloud: Folder) -> None:
-    with pytest.raises(Exception, match="a folder needs a name"):
+    with pytest.raises(SpecError) as failure:
         engine.cluster_up(home, [ClusterResource(TOKEN, "nameless", {"name": ""})], {TOKEN: cloud})
+    assert [(problem.message, problem.path) for problem in failure.value.problems] == [
+        ("a folder needs a name", "name")
+    ]
     assert cloud.calls == []
 
 
@@ -214,3 +218,69 @@ def test_pulumis_own_records_of_a_stack_are_bounded(
     assert not set(first) & set(kept)
     assert json.loads(kept[-1].read_text())["kind"] == "update", "the newest is the run that has just ended"
     assert not (state_root / "backend/.pulumi/backups").exists()
+
+
+def test_a_change_behind_our_back_is_seen_and_put_back(engine: Engine, home: Home, cloud: Folder) -> None:
+    types = {TOKEN: cloud}
+    engine.cluster_up(home, _resources(), types)
+    content = cloud.root / "network/content"
+    content.write_text(json.dumps({"name": "network", "size": 7}))
+    preview = {change.name: change for change in engine.cluster_preview(home, _resources(), types)}
+    assert preview["network"].operation == "update"
+    assert preview["network"].fields == (FieldChange("size", 7, 1),)
+    assert preview["cluster"].operation == "same"
+    engine.cluster_up(home, _resources(), types)
+    assert json.loads(content.read_text())["size"] == 1
+
+    shutil.rmtree(cloud.root / "cluster")
+    preview = {change.name: change.operation for change in engine.cluster_preview(home, _resources(), types)}
+    assert preview == {"network": "same", "cluster": "create"}
+    engine.cluster_up(home, _resources(), types)
+    assert (cloud.root / "cluster/content").exists()
+
+
+def test_progress_is_told_of_the_object_that_makes_it(
+    engine: Engine, home: Home, cloud: Folder, events: list[Event]
+) -> None:
+    cloud.says = "half of it"
+    engine.cluster_up(home, _resources(), {TOKEN: cloud})
+    told = [event for event in events if isinstance(event, ResourceEvent) and event.status == "progress"]
+    assert {(event.stack, event.operation, event.name, event.detail) for event in told} == {
+        ("cluster", "create", "network", "half of it"),
+        ("cluster", "create", "cluster", "half of it"),
+    }
+
+
+def test_several_failures_are_told_at_once_each_with_what_to_do(engine: Engine, home: Home, cloud: Folder) -> None:
+    cloud.broken = True
+    cloud.together = threading.Barrier(2, timeout=60)
+    both = [ClusterResource(TOKEN, name, {"name": name}) for name in ("left", "right")]
+    with pytest.raises(ProviderError, match="the disk is full") as failure:
+        engine.cluster_up(home, both, {TOKEN: cloud})
+    assert failure.value.fix == "make room"
+    assert re.search("(left|right): the disk is full", failure.value.message)
+    assert re.search("(left|right): the disk is full", failure.value.detail)
+
+
+def test_many_resources_that_need_each_others_outputs_are_previewed_and_made(
+    engine: Engine, home: Home, cloud: Folder
+) -> None:
+    """As wide and deep as a cloud's: 40 objects, each with what is known of another only when that is made."""
+    first = ClusterResource(TOKEN, "n0", {"name": "n0", "size": 1})
+    rest = [
+        ClusterResource(
+            TOKEN, f"n{at}", {"name": f"n{at}", "on": Ref(f"n{(at - 1) // 3}", "path"), "list": [Ref("n0", "token")]}
+        )
+        for at in range(1, 40)
+    ]
+    resources = [first, *rest]
+    preview = engine.cluster_preview(home, resources, {TOKEN: cloud})
+    assert [change.operation for change in preview] == ["create"] * 40
+    engine.cluster_up(home, resources[:20], {TOKEN: cloud})
+    preview = engine.cluster_preview(home, resources, {TOKEN: cloud})
+    assert [change.operation for change in preview] == ["same"] * 20 + ["create"] * 20
+    engine.cluster_up(home, resources, {TOKEN: cloud})
+    content = json.loads((cloud.root / "n39/content").read_text())
+    assert content == {"name": "n39", "on": str(cloud.root / "n12"), "list": ["token-of-n0"]}
+    engine.cluster_destroy(home, {TOKEN: cloud})
+    assert list(cloud.root.iterdir()) == []
