@@ -41,6 +41,8 @@ def pod_template(
     if workload.kind in LONG_RUNNING:
         spec["terminationGracePeriodSeconds"] = drain(scope, workload) + GRACE
         spec |= _placement(scope, workload)
+    if scope.profile.tolerations:
+        spec["tolerations"] = [*spec.get("tolerations", ()), *map(dict, scope.profile.tolerations)]
     if volumes:
         spec["volumes"] = volumes
     return {"metadata": _pod_metadata(scope, workload, late), "spec": spec}

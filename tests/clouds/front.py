@@ -8,6 +8,7 @@ from __future__ import annotations
 import enum
 import os
 import signal
+import ssl
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -72,7 +73,7 @@ class Service(Protocol):
 class Front:
     """`calls`: names in the order of arrival. `expect` plans faults; `url` is where it listens (loopback)."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, *, tls: ssl.SSLContext | None = None) -> None:
         self.service = service
         self.calls: list[str] = []
         self.victim = 0
@@ -81,10 +82,17 @@ class Front:
         self._lock = threading.RLock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
+        self._scheme = "http"
+        if tls is not None:
+            self._scheme = "https"
+            # the handshake is the connection's own thread's, so that one that hangs holds up no other
+            self._server.socket = tls.wrap_socket(
+                self._server.socket, server_side=True, do_handshake_on_connect=False
+            )
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        return f"{self._scheme}://127.0.0.1:{self._server.server_address[1]}"
 
     def expect(self, call: str, fault: Fault, *, nth: int = 1) -> None:
         """The nth call of that name from now on goes wrong."""
