@@ -360,6 +360,16 @@ class Certificates(Protocol):
 
 
 @runtime_checkable
+class Identities(Protocol):
+    """Optional: workloads' cloud identities are bound at the cloud, and not only by what `IdentityProfile` writes into objects."""
+
+    def bind(self, cluster: Cluster, namespace: str, identities: Mapping[str, str]) -> None:
+        """`identities`: service account -> identity as the spec names it, all of the namespace. What was bound there and is
+        not among them is released; an empty mapping releases all. May be repeated."""
+        ...
+
+
+@runtime_checkable
 class Sweep(Protocol):
     """Optional: what carries a cluster's tags and was left behind by controllers or broken-off calls is found and removed."""
 

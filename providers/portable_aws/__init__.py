@@ -1,54 +1,142 @@
-"""The plugin for Amazon EKS. This release compiles for it; creating clusters comes with the next."""
+"""Amazon EKS. https://docs.aws.amazon.com/eks/latest/userguide/
+
+This module stays light: what needs the SDK is imported by the method that needs it.
+
+    stack                              what a cluster is made of, in which order, at which price
+    ec2, network, template             the network and the machines' template
+    roles, logs                        IAM roles, the audit log's place
+    cluster, versions, access          the cluster itself, its upgrades, who may administer it
+    addon, nodes, machines             add-ons, node pools, which machine a size becomes
+    eks, session, words                waiting and failures, the SDK's clients, its errors for a person
+    credentials, identities            kubeconfig and tokens; cloud identities of workloads
+    kept, sweep                        disks that outlive their cluster; what was left behind
+    checks, permissions, prices        doctor, the IAM policy, list prices
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from portable.errors import ProviderError
-from portable.provider import (
-    PROTOCOL_VERSION,
-    Check,
-    ClusterResource,
-    ClusterState,
-    Credentials,
-    Profile,
-    ResourceType,
-)
+from portable.provider import PROTOCOL_VERSION
 
 if TYPE_CHECKING:
     from portable.events import Emit
+    from portable.provider import (
+        Check,
+        ClusterResource,
+        ClusterState,
+        Credentials,
+        KubeObject,
+        Leftover,
+        Profile,
+        ResourceType,
+        Token,
+    )
     from portable.spec.model import Cluster
-
-_LATER = "creating clusters on Amazon EKS comes with the next release"
-_INSTEAD = "`portable render --cloud eks` writes the app's Kubernetes objects now"
+    from portable_aws.session import Sdk
 
 
 class Aws:
+    """The plugin: `Provider`, and of the optional capabilities `Tokens`, `Identities`, `KeptData`, `KeptVolumes` and `Sweep`."""
+
     protocol = PROTOCOL_VERSION
     name = "aws"
     aliases: tuple[str, ...] = ("eks",)
     title = "Amazon EKS"
 
-    def profile(self, cluster: Cluster) -> Profile:
-        from portable_aws.profile import PROFILE
+    def __init__(self, sdk: Sdk | None = None) -> None:
+        """`sdk`: a seam for tests, which wait less long and ask another endpoint."""
+        self._given = sdk
 
-        return PROFILE
+    @property
+    def _sdk(self) -> Sdk:
+        if self._given is None:
+            from portable_aws.session import Sdk
+
+            self._given = Sdk()
+        return self._given
+
+    def profile(self, cluster: Cluster) -> Profile:
+        from portable_aws.profile import profile
+
+        return profile(cluster)
 
     def cluster(self, cluster: Cluster) -> Sequence[ClusterResource]:
-        raise ProviderError(_LATER, fix=_INSTEAD)
+        if cluster.existing:
+            return ()
+        from portable_aws.stack import resources
+
+        return resources(cluster, self._sdk.region(cluster))
 
     def resource_types(self) -> Mapping[str, ResourceType]:
-        return {}
+        from portable_aws.types import resource_types
+
+        return resource_types(self._sdk)
 
     def find(self, cluster: Cluster) -> ClusterState | None:
-        raise ProviderError(_LATER, fix=_INSTEAD)
+        from portable_aws import credentials
+
+        return credentials.find(self._sdk, cluster)
 
     def credentials(self, cluster: Cluster) -> Credentials:
-        raise ProviderError(_LATER, fix=_INSTEAD)
+        from portable_aws import credentials
+
+        return credentials.credentials(self._sdk, cluster)
 
     def doctor(self, cluster: Cluster, *, fix: bool, emit: Emit) -> Sequence[Check]:
-        return (Check(name="clusters", status="missing", detail=_LATER, fix=_INSTEAD),)
+        from portable_aws import checks
+
+        return checks.run(self._sdk, cluster)
 
     def permissions(self) -> str:
-        return "none yet: this release makes no calls to Amazon EKS"
+        from portable_aws import permissions
+
+        return permissions.text()
+
+    # -- Tokens ----------------------------------------------------------------------------------------------------
+
+    def token(self, cluster: Cluster) -> Token:
+        from portable_aws import credentials
+
+        return credentials.token(self._sdk, cluster)
+
+    # -- Identities ------------------------------------------------------------------------------------------------
+
+    def bind(self, cluster: Cluster, namespace: str, identities: Mapping[str, str]) -> None:
+        from portable_aws import identities as pod_identity
+
+        pod_identity.bind(self._sdk, cluster, namespace, identities)
+
+    # -- KeptData, KeptVolumes -------------------------------------------------------------------------------------
+
+    def kept_data(self, cluster: Cluster, namespace: str) -> Sequence[str]:
+        from portable_aws import kept
+
+        return kept.kept(self._sdk, self._sdk.region(cluster), cluster.name, namespace)
+
+    def delete_kept_data(self, cluster: Cluster, namespace: str, emit: Emit) -> None:
+        from portable_aws import kept
+
+        kept.delete(self._sdk, self._sdk.region(cluster), cluster.name, namespace, emit)
+
+    def persistent_volumes(self, cluster: Cluster, namespace: str) -> Sequence[KubeObject]:
+        from portable_aws import kept
+        from portable_aws.profile import STORAGE_CLASS, driver
+
+        region = self._sdk.region(cluster)
+        return kept.persistent_volumes(self._sdk, region, cluster.name, namespace, driver(cluster), STORAGE_CLASS)
+
+    # -- Sweep -----------------------------------------------------------------------------------------------------
+
+    def leftovers(self, cluster: Cluster) -> Sequence[Leftover]:
+        from portable_aws import sweep
+        from portable_aws.words import explained
+
+        with explained(self._sdk):
+            return sweep.leftovers(self._sdk, self._sdk.region(cluster), cluster.name)
+
+    def remove(self, cluster: Cluster, leftover: Leftover, emit: Emit) -> str:
+        from portable_aws import sweep
+
+        return sweep.remove(self._sdk, self._sdk.region(cluster), leftover, emit)

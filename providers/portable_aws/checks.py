@@ -1,0 +1,131 @@
+"""What `doctor` looks at for EKS before money is spent. Nothing here makes or changes anything."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from portable.errors import ProviderError
+from portable.provider import Check
+from portable.spec.model import Cluster
+from portable_aws import eks as service
+from portable_aws import machines, versions
+from portable_aws.access import caller
+from portable_aws.permissions import CALLS, OPTIONAL
+from portable_aws.session import Sdk
+from portable_aws.words import explained
+
+# Codes: `aws service-quotas list-service-quotas`. https://docs.aws.amazon.com/general/latest/gr/eks.html, vpc-service.html
+_VPCS = ("vpc", "L-F678F1CE")
+_ADDRESSES = ("ec2", "L-0263D0A3")
+_VCPUS = {False: ("ec2", "L-1216C47A"), True: ("ec2", "L-34B43A08")}
+_MORE = "ask for more in the console under Service Quotas, or remove what is no longer needed"
+_PAGE = 100
+
+
+def run(sdk: Sdk, cluster: Cluster) -> Sequence[Check]:
+    """Each check needs those before it: the first that fails ends the list."""
+    try:
+        region = sdk.region(cluster)
+    except ProviderError as error:
+        return [_missing("region", error)]
+    try:
+        principal = _principal(sdk, region)
+    except ProviderError as error:
+        return [_missing("credentials", error)]
+    checks = [Check("credentials", "ok", f"{principal} (from: {sdk.credentials_source()})"), _region(sdk, region)]
+    if checks[-1].status == "ok":
+        checks += [_guarded("version", lambda: _version(sdk, region, cluster)), _permissions(sdk, region)]
+        checks += _quotas(sdk, region, cluster)
+    return checks
+
+
+def _principal(sdk: Sdk, region: str) -> str:
+    with explained(sdk):
+        return str(sdk.client("sts", region).get_caller_identity()["Arn"])
+
+
+def _region(sdk: Sdk, region: str) -> Check:
+    partition = sdk.partition(region)
+    known = sdk.session.get_available_regions("eks", partition_name=partition)
+    if region in known:
+        return Check("region", "ok", region)
+    return Check("region", "missing", f"Amazon EKS is not in {region}", fix=f"one of: {', '.join(known)}")
+
+
+def _version(sdk: Sdk, region: str, cluster: Cluster) -> Check:
+    with explained(sdk):
+        version = versions.chosen(sdk, region, cluster.version or "")
+    return Check("version", "ok", f"Kubernetes {version} is in standard support")
+
+
+def _permissions(sdk: Sdk, region: str) -> Check:
+    """Asked of IAM, which answers for what the account's policies say; those of its organization come on top."""
+    try:
+        with explained(sdk):
+            principal, iam = caller(sdk, region), sdk.iam(region)
+            denied: list[str] = []
+            for start in range(0, len(CALLS), _PAGE):
+                asked = list(CALLS[start : start + _PAGE])
+                answer = iam.simulate_principal_policy(PolicySourceArn=principal, ActionNames=asked)
+                denied += [
+                    result["EvalActionName"]
+                    for result in answer["EvaluationResults"]
+                    if result["EvalDecision"] != "allowed"
+                ]
+    except ProviderError as error:
+        return Check("permissions", "warning", f"could not be asked: {error.message}", fix=error.fix)
+    needed = sorted(set(denied) - set(OPTIONAL))
+    if needed:
+        return Check("permissions", "missing", ", ".join(needed), fix="`portable providers show aws` prints the policy")
+    return Check("permissions", "ok", f"all {len(CALLS)} calls are allowed")
+
+
+def _quotas(sdk: Sdk, region: str, cluster: Cluster) -> list[Check]:
+    """None for a cluster that is there: it has what it needs."""
+    with explained(sdk):
+        if service.cluster_of(sdk.eks(region), cluster.name) is not None:
+            return []
+    ec2 = sdk.ec2(region)
+    checks = [_guarded("quota: VPCs", lambda: _room(sdk, region, "VPCs", _VPCS, len(ec2.describe_vpcs()["Vpcs"]), 1))]
+    if cluster.private:
+        used = len(ec2.describe_addresses()["Addresses"])
+        checks.append(_guarded("quota: addresses", lambda: _room(sdk, region, "addresses", _ADDRESSES, used, 1)))
+    for spot in (False, True):
+        pools = [nodes for nodes in cluster.pools.values() if nodes.spot is spot]
+        wanted = sum((machine.cpu if (machine := machines.fitting(nodes)) else 0) * nodes.min for nodes in pools)
+        if wanted:
+            words = "spot vCPUs" if spot else "vCPUs"
+            # what runs already is not counted: only a quota that can never do is certain
+            checks.append(
+                _guarded(
+                    f"quota: {words}",
+                    lambda words=words, spot=spot, wanted=wanted: _room(sdk, region, words, _VCPUS[spot], 0, wanted),
+                )
+            )
+    return checks
+
+
+def _room(sdk: Sdk, region: str, words: str, quota: tuple[str, str], used: int, wanted: int) -> Check:
+    service_code, code = quota
+    with explained(sdk):
+        answer = sdk.client("service-quotas", region).get_service_quota(ServiceCode=service_code, QuotaCode=code)
+    most = int(answer["Quota"]["Value"])
+    detail = f"{used} of {most} {words} used, {wanted} more wanted"
+    if used + wanted <= most:
+        return Check(f"quota: {words}", "ok", detail)
+    return Check(f"quota: {words}", "missing", detail, fix=_MORE)
+
+
+def _guarded(name: str, check: Callable[[], Check]) -> Check:
+    """A quota that may not be asked about is no obstacle; a version that there is not, is one."""
+    try:
+        return check()
+    except ProviderError as error:
+        if name == "version":
+            return _missing(name, error)
+        return Check(name, "warning", f"could not be asked: {error.message}", fix=error.fix)
+
+
+def _missing(name: str, error: ProviderError) -> Check:
+    detail = f"{error.message}; {error.detail}" if error.detail else error.message
+    return Check(name, "missing", detail, fix=error.fix)
