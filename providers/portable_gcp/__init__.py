@@ -1,54 +1,150 @@
-"""The plugin for Google Kubernetes Engine. This release compiles for it; creating clusters comes with the next."""
+"""Google Kubernetes Engine. https://cloud.google.com/kubernetes-engine
+
+This module stays light: Google's SDK is imported with the first call.
+
+    calls, permissions              everything that is ever called, and the role that this takes
+    session, place                  credentials, clients, errors; project and region
+    operations, compute             long-running operations of GKE and of Compute Engine
+    cluster, settings, versions     the cluster
+    pools, machines                 its nodes, where it is not Autopilot
+    network, account                what it stands on
+    kept, sweep, leftovers          what outlives it
+    identities, checks              workload identity; doctor
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from portable.errors import ProviderError
-from portable.provider import (
-    PROTOCOL_VERSION,
-    Check,
-    ClusterResource,
-    ClusterState,
-    Credentials,
-    Profile,
-    ResourceType,
-)
+from portable.provider import PROTOCOL_VERSION
 
 if TYPE_CHECKING:
     from portable.events import Emit
+    from portable.provider import (
+        Check,
+        ClusterResource,
+        ClusterState,
+        Credentials,
+        KubeObject,
+        Leftover,
+        Profile,
+        ResourceType,
+        Token,
+    )
     from portable.spec.model import Cluster
-
-_LATER = "creating clusters on Google Kubernetes Engine comes with the next release"
-_INSTEAD = "`portable render --cloud gke` writes the app's Kubernetes objects now"
+    from portable_gcp.place import Place
+    from portable_gcp.session import Google, Pace
 
 
 class Gcp:
+    """The plugin: `Provider`, and of the optional capabilities `Tokens`, `KeptData`, `KeptVolumes`, `Identities` and `Sweep`."""
+
     protocol = PROTOCOL_VERSION
     name = "gcp"
     aliases: tuple[str, ...] = ("gke",)
     title = "Google Kubernetes Engine"
 
-    def profile(self, cluster: Cluster) -> Profile:
-        from portable_gcp.profile import PROFILE
+    def __init__(self, pace: Pace | None = None) -> None:
+        """`pace`: how long waits are, for tests."""
+        self._pace = pace
+        self._connected: Google | None = None
 
-        return PROFILE
+    def profile(self, cluster: Cluster) -> Profile:
+        from portable_gcp.profile import profile
+
+        return profile(cluster)
 
     def cluster(self, cluster: Cluster) -> Sequence[ClusterResource]:
-        raise ProviderError(_LATER, fix=_INSTEAD)
+        from portable_gcp.stack import resources
+
+        return () if cluster.existing else resources(cluster, self._place(cluster))
 
     def resource_types(self) -> Mapping[str, ResourceType]:
-        return {}
+        from portable_gcp.stack import types
+
+        return types(self._google)
 
     def find(self, cluster: Cluster) -> ClusterState | None:
-        raise ProviderError(_LATER, fix=_INSTEAD)
+        """None also for a cluster of that name that is not ours and that the spec does not call `existing`."""
+        from portable_gcp import cluster as clusters
+
+        live = clusters.find(self._google, self._place(cluster), cluster.name)
+        if live is None or not (cluster.existing or clusters.is_ours(live)):
+            return None
+        return clusters.state(live)
 
     def credentials(self, cluster: Cluster) -> Credentials:
-        raise ProviderError(_LATER, fix=_INSTEAD)
+        from portable.access import exec_kubeconfig
+        from portable.errors import ClusterGone
+        from portable.provider import Credentials
+        from portable_gcp import cluster as clusters
+
+        place = self._place(cluster)
+        live = clusters.find(self._google, place, cluster.name)
+        if live is None:
+            raise ClusterGone(f"there is no cluster {cluster.name} in {place.region} of {place.project}")
+        server, trust = f"https://{live.endpoint}", live.master_auth.cluster_ca_certificate
+        return Credentials(
+            exec_kubeconfig(self.name, cluster.name, server, trust, region=place.region), token=self._google.token
+        )
 
     def doctor(self, cluster: Cluster, *, fix: bool, emit: Emit) -> Sequence[Check]:
-        return (Check(name="clusters", status="missing", detail=_LATER, fix=_INSTEAD),)
+        from portable_gcp import checks
+
+        return checks.run(self._google, cluster)
 
     def permissions(self) -> str:
-        return "none yet: this release makes no calls to Google Kubernetes Engine"
+        from portable_gcp import permissions
+
+        return permissions.text()
+
+    # -- Tokens ----------------------------------------------------------------------------------------------------
+
+    def token(self, cluster: Cluster) -> Token:
+        return self._google.token()
+
+    # -- KeptData, KeptVolumes -------------------------------------------------------------------------------------
+
+    def kept_data(self, cluster: Cluster, namespace: str) -> Sequence[str]:
+        from portable_gcp import kept
+
+        return [disk.words for disk in kept.disks(self._google, self._place(cluster), cluster.name, namespace)]
+
+    def delete_kept_data(self, cluster: Cluster, namespace: str, emit: Emit) -> None:
+        from portable_gcp import kept
+
+        kept.delete(self._google, self._place(cluster), cluster.name, namespace, emit)
+
+    def persistent_volumes(self, cluster: Cluster, namespace: str) -> Sequence[KubeObject]:
+        from portable_gcp import kept
+
+        return kept.persistent_volumes(self._google, self._place(cluster), cluster.name, namespace)
+
+    # -- Sweep -----------------------------------------------------------------------------------------------------
+
+    def leftovers(self, cluster: Cluster) -> Sequence[Leftover]:
+        from portable_gcp import sweep
+
+        return [] if cluster.existing else sweep.find(self._google, self._place(cluster), cluster.name)
+
+    def remove(self, cluster: Cluster, leftover: Leftover, emit: Emit) -> str:
+        from portable_gcp import sweep
+
+        return sweep.remove(self._google, self._place(cluster), cluster.name, leftover, emit)
+
+    # -- plumbing --------------------------------------------------------------------------------------------------
+
+    @property
+    def _google(self) -> Google:
+        """One for the life of the plugin: tokens and connections are used again."""
+        from portable_gcp.session import Google, Pace
+
+        if self._connected is None:
+            self._connected = Google(self._pace or Pace())
+        return self._connected
+
+    def _place(self, cluster: Cluster) -> Place:
+        from portable_gcp.place import locate
+
+        return locate(self._google, cluster)

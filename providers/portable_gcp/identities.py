@@ -1,0 +1,83 @@
+"""Workload Identity: a Kubernetes service account may act as a Google one.
+
+https://cloud.google.com/kubernetes-engine/docs/how-to/workload-identity#kubernetes-sa-to-iam
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from portable.errors import ProviderError
+from portable.events import Emit, nowhere
+from portable.polling import Pending, poll
+from portable_gcp.session import Google, Refused
+from portable_gcp.settings import workload_pool
+
+ROLE = "roles/iam.workloadIdentityUser"
+_SECONDS = 120.0
+
+
+def bind(google: Google, project: str, namespace: str, wanted: Mapping[str, str], emit: Emit = nowhere) -> None:
+    """`wanted`: Kubernetes service account -> e-mail address of a Google service account.
+
+    A binding that the spec no longer asks for is taken back from the accounts that it still names; one whose account it no
+    longer names at all stays, and is of no use without the annotation. Raises ProviderError.
+    """
+    ours = re.compile(re.escape(f"serviceAccount:{workload_pool(project)}[{namespace}/") + r"[^\]]+\]")
+    for account in sorted(set(wanted.values())):
+        members = {member(project, namespace, name) for name, email in wanted.items() if email == account}
+        _set(google, account, members, ours, emit)
+
+
+def member(project: str, namespace: str, service_account: str) -> str:
+    return f"serviceAccount:{workload_pool(project)}[{namespace}/{service_account}]"
+
+
+def _set(google: Google, account: str, members: set[str], ours: re.Pattern[str], emit: Emit) -> None:
+    # "-" is the account's own project, which need not be the cluster's
+    where = {"project": "-", "account": account}
+
+    def attempt() -> bool | Pending:
+        try:
+            policy = google.rest("iam.projects.serviceAccounts.getIamPolicy", **where)
+            if not _edit(policy, members, ours):
+                return True
+            google.rest("iam.projects.serviceAccounts.setIamPolicy", {"policy": policy}, **where)
+        except Refused as refusal:
+            if refusal.status == 409:
+                return Pending(refusal.said)
+            if refusal.status == 404:
+                raise ProviderError(
+                    f"there is no Google service account {account}",
+                    detail="a workload's `identity:` on Google Cloud is the e-mail address of a service account",
+                    fix=f"`gcloud iam service-accounts create {account.partition('@')[0]}`, or correct `identity:`",
+                ) from None
+            raise
+        return True
+
+    pace = google.pace
+    poll(
+        attempt,
+        what=f"the policy of {account}",
+        timeout=_SECONDS,
+        emit=emit,
+        interval=pace.poll / 5,
+        sleep=pace.sleep,
+    )
+
+
+def _edit(policy: dict[str, Any], members: set[str], ours: re.Pattern[str]) -> bool:
+    """Brings the members of this namespace to what is wanted; everybody else's stay."""
+    bindings = policy.setdefault("bindings", [])
+    binding = next((entry for entry in bindings if entry["role"] == ROLE and not entry.get("condition")), None)
+    if binding is None:
+        binding = {"role": ROLE, "members": []}
+        bindings.append(binding)
+    others = [entry for entry in binding["members"] if not ours.fullmatch(entry)]
+    now = sorted({*others, *members})
+    if sorted(binding["members"]) == now:
+        return False
+    binding["members"] = now
+    return True

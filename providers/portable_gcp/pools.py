@@ -1,0 +1,329 @@
+"""portable:gcp:NodePool: a pool of nodes of one size in a Standard cluster.
+
+inputs   name, pool (its name in the spec), cluster, project, region, machine ("": no machine is that large), cpu, memory, min,
+         max (0: always `min` nodes), spot, private, account, version ("": as the cluster goes)
+outputs  these as they live, and zones, nodes (of a fixed pool), status
+
+GKE counts per zone. A pool of a fixed size is therefore put into as many zones (three at most) as divide it, so that it has
+exactly the nodes that were asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from portable.errors import Problem, ProviderError
+from portable.events import Emit, Step
+from portable.polling import Pending, poll
+from portable.provider import Diff, Inputs, Outputs
+from portable_gcp import compute, machines, naming, operations, ownership, versions
+from portable_gcp.place import Place
+from portable_gcp.session import SCOPE, Google, Refused
+
+USUAL = "2-4 min"
+MOST_ZONES = 3
+_POOLS = "container.projects.locations.clusters.nodePools"
+
+
+class NodePool:
+    secret_outputs: tuple[str, ...] = ()
+
+    def __init__(self, google: Google) -> None:
+        self._google = google
+
+    def check(self, inputs: Inputs) -> Sequence[Problem]:
+        return [*_name(inputs), *_machine(inputs), *_count(inputs)]
+
+    def diff(self, object_id: str, outputs: Outputs, old: Inputs, new: Inputs) -> Diff:
+        ownership.stays(outputs, new)
+        changes = _differing(outputs, new)
+        # the name says whether it is spot: the new pool stands beside the old one until that goes
+        renamed = ("name",) if outputs["name"] != new["name"] else ()
+        return Diff((*changes, *renamed), renamed)
+
+    def create(self, inputs: Inputs, emit: Emit) -> tuple[str, Outputs]:
+        live = self._found(inputs, emit)
+        if live is None:
+            self._make(inputs, emit)
+        return inputs["name"], self._put_right(self._read(inputs), inputs, emit)
+
+    def read(self, object_id: str, inputs: Inputs, outputs: Outputs) -> Outputs | None:
+        live = _get(self._google, outputs)
+        return None if live is None or live.status.name == "STOPPING" else self._outputs(outputs, live)
+
+    def update(self, object_id: str, outputs: Outputs, old: Inputs, new: Inputs, emit: Emit) -> Outputs:
+        return self._put_right(self._read(new), new, emit)
+
+    def delete(self, object_id: str, outputs: Outputs, emit: Emit) -> None:
+        google, place, name = self._google, _place(outputs), _path(outputs)
+
+        def start() -> Any:
+            return google.container(f"{_POOLS}.delete", name=name)
+
+        if _get(google, outputs) is None:
+            return
+        what = f"deleting node pool {outputs['name']}"
+        try:
+            operations.change(google, place, outputs["cluster"], start, what=what, emit=emit, usual="3-5 min")
+        except Refused as refusal:
+            if refusal.status != 404:
+                raise
+
+    # -- making ----------------------------------------------------------------------------------------------------
+
+    def _found(self, inputs: Inputs, emit: Emit) -> Any | None:
+        """The pool that is there already, as an interrupted run or the cluster's own creation left it; one in ERROR is removed."""
+        google, pace = self._google, self._google.pace
+
+        def look() -> Any:
+            live = _get(google, inputs)
+            if live is not None and live.status.name in ("PROVISIONING", "STOPPING"):
+                return Pending(live.status.name.lower())
+            return live or False
+
+        what = f"node pool {inputs['name']}"
+        found = poll(look, what=what, timeout=3600, emit=emit, usual=USUAL, interval=pace.poll, sleep=pace.sleep)
+        if found is not False and found.status.name == "ERROR":
+            emit(
+                Step("cluster", "progress", detail=f"removing a node pool that GKE gave up on: {found.status_message}")
+            )
+            self.delete(inputs["name"], inputs, emit)
+            return None
+        return found or None
+
+    def _make(self, inputs: Inputs, emit: Emit) -> None:
+        google, place = self._google, _place(inputs)
+        parent = f"{place.parent}/clusters/{inputs['cluster']}"
+        body = message(inputs, zones(google, place))
+
+        def start() -> Any:
+            return google.container(f"{_POOLS}.create", parent=parent, node_pool=body)
+
+        what = f"node pool {inputs['name']}"
+        try:
+            operations.change(google, place, inputs["cluster"], start, what=what, emit=emit, usual=USUAL)
+        except Refused as refusal:
+            if refusal.status != 409:
+                raise
+            operations.settle(google, place, inputs["cluster"], what=what, emit=emit, usual=USUAL)
+        live = _get(google, inputs)
+        if live is not None and live.status.name in ("ERROR", "RUNNING_WITH_ERROR"):
+            raise operations.failed(what, live.status_message, list(live.conditions))
+
+    # -- putting right ---------------------------------------------------------------------------------------------
+
+    def _put_right(self, live: Outputs, inputs: Inputs, emit: Emit) -> Outputs:
+        changes = _differing(live, inputs)
+        if not changes:
+            return live
+        wanted = _zones(inputs, zones(self._google, _place(inputs)))
+        what = f"node pool {inputs['name']}"
+        if "machine" in changes:
+            request = {"machine_type": inputs["machine"]}
+            self._change("update", inputs, request, f"{what}: {inputs['machine']}", emit)
+        if {"min", "max", "nodes"} & set(changes):
+            if live["zones"] != wanted:
+                self._change("update", inputs, {"locations": wanted}, f"{what}: {', '.join(wanted)}", emit)
+            if live["max"] != inputs["max"] or inputs["max"]:
+                self._change("setAutoscaling", inputs, {"autoscaling": _autoscaling(inputs)}, f"{what}: size", emit)
+            if not inputs["max"]:
+                count = inputs["min"] // max(len(wanted), 1)
+                self._change("setSize", inputs, {"node_count": count}, f"{what}: {inputs['min']} nodes", emit)
+        if "version" in changes:
+            self._upgrade(inputs, emit)
+        return self._read(inputs)
+
+    def _upgrade(self, inputs: Inputs, emit: Emit) -> None:
+        place = _place(inputs)
+        cluster = self._google.container(
+            "container.projects.locations.clusters.get", name=f"{place.parent}/clusters/{inputs['cluster']}"
+        )
+        _upgrade(self._google, inputs, cluster.current_master_version, emit)
+
+    def _change(self, call: str, inputs: Inputs, request: dict[str, Any], what: str, emit: Emit) -> None:
+        def start() -> Any:
+            return self._google.container(f"{_POOLS}.{call}", name=_path(inputs), **request)
+
+        operations.change(self._google, _place(inputs), inputs["cluster"], start, what=what, emit=emit, usual=USUAL)
+
+    def _read(self, inputs: Inputs) -> Outputs:
+        live = _get(self._google, inputs)
+        if live is None:
+            raise ProviderError(
+                f"the node pool {inputs['name']} is gone", fix="run the same command again, which makes it anew"
+            )
+        return self._outputs(inputs, live)
+
+    def _outputs(self, known: Outputs, live: Any) -> Outputs:
+        scaled = live.autoscaling.enabled
+        return {
+            **known,
+            "name": live.name,
+            "machine": live.config.machine_type,
+            "spot": live.config.spot,
+            "min": live.autoscaling.total_min_node_count if scaled else known["min"],
+            "max": live.autoscaling.total_max_node_count if scaled else 0,
+            "nodes": 0 if scaled else self._size(live),
+            "zones": sorted(live.locations),
+            "version": live.version,
+            "status": live.status.name,
+        }
+
+    def _size(self, live: Any) -> int:
+        """The pool itself only knows how large it was made."""
+        total = 0
+        for link in live.instance_group_urls:
+            group = compute.parse(link)
+            found = self._google.rest(
+                "compute.instanceGroupManagers.get", project=group["project"], zone=group["where"], name=group["name"]
+            )
+            total += int(found.get("targetSize", 0))
+        return total
+
+
+def zones(google: Google, place: Place) -> list[str]:
+    """The zones of a region that clusters are spread over: three at most, by name."""
+    found = google.rest("compute.regions.get", project=place.project, region=place.region)
+    return sorted(link.rpartition("/")[2] for link in found.get("zones", []))[:MOST_ZONES]
+
+
+def message(inputs: Inputs, region_zones: list[str]) -> dict[str, Any]:
+    """A container_v1.NodePool."""
+    in_zones = _zones(inputs, region_zones)
+    pool: dict[str, Any] = {
+        "name": inputs["name"],
+        "locations": in_zones,
+        "initial_node_count": _initial(inputs, len(in_zones)),
+        "management": {"auto_repair": True, "auto_upgrade": True},
+        # one more first, none less: https://cloud.google.com/kubernetes-engine/docs/concepts/node-pool-upgrade-strategies
+        "upgrade_settings": {"max_surge": 1, "max_unavailable": 0},
+        "network_config": {"enable_private_nodes": inputs["private"]},
+        "config": {
+            "machine_type": inputs["machine"],
+            "disk_type": "pd-balanced",
+            "spot": inputs["spot"],
+            "service_account": inputs["account"],
+            # what a node may do is its account's roles: https://cloud.google.com/kubernetes-engine/docs/how-to/access-scopes
+            "oauth_scopes": [SCOPE],
+            "labels": {"portable-pool": inputs["pool"]},
+            "resource_labels": naming.labels(inputs["cluster"]),
+            # pods get identities of their own, and never the node's
+            "workload_metadata_config": {"mode": "GKE_METADATA"},
+            "shielded_instance_config": {"enable_secure_boot": True, "enable_integrity_monitoring": True},
+            "metadata": {"disable-legacy-endpoints": "true"},
+        },
+    }
+    return {**pool, "autoscaling": _autoscaling(inputs)} if inputs["max"] else pool
+
+
+def catch_up(google: Google, place: Place, cluster: str, target: str, most: int, emit: Emit) -> None:
+    """Upgrades node pools that would be more than `most` minors behind a control plane of version `target`, as far as it is now."""
+    found = google.container("container.projects.locations.clusters.get", name=f"{place.parent}/clusters/{cluster}")
+    if found.autopilot.enabled:
+        return
+    for pool in found.node_pools:
+        if versions.behind(pool.version, target) > most:
+            known = {"project": place.project, "region": place.region, "cluster": cluster, "name": pool.name}
+            _upgrade(google, known, found.current_master_version, emit)
+
+
+def _upgrade(google: Google, known: Outputs, version: str, emit: Emit) -> None:
+    def start() -> Any:
+        return google.container(f"{_POOLS}.update", name=_path(known), node_version=version)
+
+    what = f"node pool {known['name']}: Kubernetes {version}"
+    operations.change(google, _place(known), known["cluster"], start, what=what, emit=emit, usual="5-20 min")
+
+
+def _differing(live: Outputs, new: Inputs) -> tuple[str, ...]:
+    changes = [key for key in ("machine", "max") if live[key] != new[key]]
+    if new["max"] and live["min"] != new["min"]:
+        changes.append("min")
+    if not new["max"] and live["nodes"] != new["min"]:
+        changes.append("nodes")
+    if new["version"] and versions.key(versions.minor(live["version"])) < versions.key(versions.minor(new["version"])):
+        changes.append("version")
+    return tuple(changes)
+
+
+def _zones(inputs: Inputs, region_zones: list[str]) -> list[str]:
+    if inputs["max"]:
+        return region_zones
+    counts = range(len(region_zones), 0, -1)
+    return region_zones[: next((count for count in counts if inputs["min"] % count == 0), 1)]
+
+
+def _initial(inputs: Inputs, in_zones: int) -> int:
+    """Nodes per zone at first: at least `min` in all, unless that would be more than `max`."""
+    each = -(-inputs["min"] // in_zones)
+    return each if not inputs["max"] or each * in_zones <= inputs["max"] else inputs["min"] // in_zones
+
+
+def _autoscaling(inputs: Inputs) -> dict[str, Any]:
+    if not inputs["max"]:
+        return {"enabled": False}
+    return {
+        "enabled": True,
+        "total_min_node_count": inputs["min"],
+        "total_max_node_count": inputs["max"],
+        "location_policy": "ANY" if inputs["spot"] else "BALANCED",
+    }
+
+
+def _get(google: Google, known: Outputs) -> Any | None:
+    try:
+        return google.container(f"{_POOLS}.get", name=_path(known))
+    except Refused as refusal:
+        if refusal.status == 404:
+            return None
+        raise
+
+
+def _place(known: Outputs) -> Place:
+    return Place(known["project"], known["region"])
+
+
+def _path(known: Outputs) -> str:
+    return f"{_place(known).parent}/clusters/{known['cluster']}/nodePools/{known['name']}"
+
+
+def where(pool: str) -> str:
+    """The place in the spec's words."""
+    return "cluster.nodes" if pool == "default" else f"cluster.pools.{pool}"
+
+
+def _name(inputs: Inputs) -> list[Problem]:
+    if naming.NAME.fullmatch(inputs["name"]):
+        return []
+    return [
+        Problem(
+            f"{inputs['name']!r} cannot be the name of a node pool",
+            path=where(inputs["pool"]),
+            expected="at most 40 lower-case letters, digits and dashes, beginning with a letter",
+        )
+    ]
+
+
+def _machine(inputs: Inputs) -> list[Problem]:
+    if inputs["machine"]:
+        return []
+    largest = max(machines.MACHINES, key=lambda machine: (machine.memory, machine.cpu))
+    asked = " and ".join(f"{key} {inputs[key]}" for key in ("cpu", "memory") if inputs[key])
+    return [
+        Problem(
+            f"no machine type of Google Cloud that portable knows has {asked}",
+            path=where(inputs["pool"]),
+            expected=f"at most cpu {largest.cpu} and memory {largest.memory}Gi",
+        )
+    ]
+
+
+def _count(inputs: Inputs) -> list[Problem]:
+    if not inputs["max"] and inputs["min"] < 1:
+        return [
+            Problem(
+                "a pool without max has min nodes, so it wants one", path=f"{where(inputs['pool'])}.min", expected="1"
+            )
+        ]
+    return []
