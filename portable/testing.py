@@ -380,7 +380,7 @@ def a_lost_state_makes_no_second_one(case: Case) -> None:
 def a_creation_that_broke_off_is_carried_on(case: Case) -> None:
     """Each object in turn is made, and the engine dies before it hears of it."""
     for broken in _ordered(case.resources()):
-        stack = Stack(_dying(case, broken.type), case.state / "state.json")
+        stack = Stack(_dying(case, broken), case.state / "state.json")
         try:
             stack.up(case.resources())
         except _EngineDied:
@@ -402,7 +402,7 @@ def a_creation_that_broke_off_is_carried_on(case: Case) -> None:
 def a_creation_that_broke_off_is_destroyed(case: Case) -> None:
     last = _ordered(case.resources())[-1]
     try:
-        Stack(_dying(case, last.type), case.state / "state.json").up(case.resources())
+        Stack(_dying(case, last), case.state / "state.json").up(case.resources())
     except _EngineDied:
         case.stack().destroy()
     assert list(case.leftovers()) == []
@@ -497,8 +497,8 @@ class _EngineDied(Exception):
     pass
 
 
-def _dying(case: Case, token: str) -> dict[str, ResourceType]:
-    """The plugin's types, of which one creates and is never heard of again."""
+def _dying(case: Case, broken: ClusterResource) -> dict[str, ResourceType]:
+    """The plugin's types, of which that of `broken` creates it and is never heard of again."""
 
     class Dying:
         def __init__(self, inner: ResourceType) -> None:
@@ -508,11 +508,13 @@ def _dying(case: Case, token: str) -> dict[str, ResourceType]:
             return getattr(self._inner, name)
 
         def create(self, inputs: Inputs, emit: Emit) -> tuple[str, Outputs]:
-            self._inner.create(inputs, emit)
-            raise _EngineDied
+            made = self._inner.create(inputs, emit)
+            if inputs.get("name") == broken.inputs.get("name"):
+                raise _EngineDied
+            return made
 
     types: dict[str, Any] = dict(case.provider.resource_types())
-    types[token] = Dying(types[token])
+    types[broken.type] = Dying(types[broken.type])
     return types
 
 

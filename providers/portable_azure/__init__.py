@@ -127,6 +127,13 @@ class Azure:
 
         return kept.persistent_volumes(self._session, cluster, namespace)
 
+    # -- Identities ------------------------------------------------------------------------------------------------
+
+    def bind(self, cluster: Cluster, namespace: str, identities: Mapping[str, str]) -> None:
+        from portable_azure import identities as trust
+
+        trust.bind(self._session, cluster, namespace, identities)
+
     # -- Sweep -----------------------------------------------------------------------------------------------------
 
     def leftovers(self, cluster: Cluster) -> Sequence[Leftover]:

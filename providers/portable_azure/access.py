@@ -10,7 +10,7 @@ from portable.access import exec_kubeconfig
 from portable.errors import ClusterGone, ProviderError
 from portable.provider import ClusterState, Credentials
 from portable.spec.model import Cluster
-from portable_azure import names, scope, versions
+from portable_azure import names, versions
 from portable_azure.failures import told
 from portable_azure.session import Session
 
@@ -64,7 +64,7 @@ def credentials(session: Session, cluster: Cluster) -> Credentials:
     """Raises ClusterGone where there is none."""
     found = place(session, cluster)
     if found is None:
-        raise _gone(cluster.name)
+        raise gone(cluster.name)
     return of(session, found.group, found.name)
 
 
@@ -76,7 +76,7 @@ def of(session: Session, group: str, name: str) -> Credentials:
         try:
             answer = session.containers.managed_clusters.list_cluster_user_credentials(group, name, format="exec")
         except ResourceNotFoundError as error:
-            raise _gone(name) from error
+            raise gone(name) from error
     server, authority = _server(answer.as_dict(), name)
     return Credentials(exec_kubeconfig("azure", name, server, authority), session.cluster_token)
 
@@ -101,17 +101,15 @@ def _live(session: Session, cluster: Cluster) -> dict[str, Any] | None:
     if found is None:
         return None
     with told(f"looking at the cluster {cluster.name}"):
-        live = live_cluster(session, found.group, found.name)
-    if live is not None and not cluster.existing:
-        scope.refuse_foreign(live, names.stack(cluster.name), f"a cluster {cluster.name}")
-    return live
+        return live_cluster(session, found.group, found.name)
 
 
 def _group(resource_id: str) -> str:
     return resource_id.split("/")[4]
 
 
-def _gone(name: str) -> ClusterGone:
+def gone(name: str) -> ClusterGone:
     return ClusterGone(
-        f"there is no cluster {name} in the subscription", fix="`portable up` makes it; for an existing one check its name"
+        f"there is no cluster {name} in the subscription",
+        fix="`portable up` makes it; for an existing one check its name",
     )

@@ -108,7 +108,13 @@ class ManagedCluster:
         from azure.core.exceptions import ResourceExistsError
 
         version = versions.choose(self._session, inputs["location"], inputs["version"])
-        emit(Step("cluster", "progress", detail=f"creating the cluster {inputs['name']}, Kubernetes {version} (usually {CREATES})"))
+        emit(
+            Step(
+                "cluster",
+                "progress",
+                detail=f"creating the cluster {inputs['name']}, Kubernetes {version} (usually {CREATES})",
+            )
+        )
         try:
             return self._put(inputs, body.cluster(inputs, version), emit, match_condition=MatchConditions.IfMissing)
         except ResourceExistsError as error:
@@ -148,7 +154,6 @@ class ManagedCluster:
     def _upgraded(self, live: dict[str, Any], inputs: Inputs, version: str, emit: Emit) -> dict[str, Any]:
         """The control plane, then each of its pools: a pool may be older than the control plane, never newer."""
         emit(Step("cluster", "progress", detail=f"upgrading to Kubernetes {version} (usually {UPGRADES})"))
-
 
         def needed(found: dict[str, Any]) -> bool:
             return versions.older(versions.running(found["properties"]), version)

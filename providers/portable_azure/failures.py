@@ -15,9 +15,7 @@ from portable.errors import ProviderError
 if TYPE_CHECKING:
     from azure.core.exceptions import AzureError, HttpResponseError
 
-CHAIN = (
-    "environment variables (AZURE_CLIENT_ID, ...), workload identity, managed identity, VS Code, az login, Azure PowerShell, azd"
-)
+CHAIN = "environment variables (AZURE_CLIENT_ID, ...), workload identity, managed identity, VS Code, az login, Azure PowerShell, azd"
 LOG_IN = "`az login`, or set AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET"
 
 # The error codes of Resource Manager, Compute and AKS that have a cure which their own message does not name.
@@ -100,7 +98,8 @@ def _failed(error: HttpResponseError, doing: str) -> ProviderError:
     return ProviderError(
         f"{doing}: Azure says {word}" if word else f"{doing}: Azure refused it (HTTP {error.status_code})",
         detail=reason,
-        fix=cure or (_AGAIN if (error.status_code or 0) >= 500 else "mend what it says, then run the same command again"),
+        fix=cure
+        or (_AGAIN if (error.status_code or 0) >= 500 else "mend what it says, then run the same command again"),
     )
 
 

@@ -23,9 +23,7 @@ def in_progress(state: str) -> bool:
     return state.lower() not in _ENDED
 
 
-def finish(
-    session: Session, begin: Callable[..., LROPoller[Any]], *, what: str, emit: Emit, usual: str = ""
-) -> Any:
+def finish(session: Session, begin: Callable[..., LROPoller[Any]], *, what: str, emit: Emit, usual: str = "") -> Any:
     """Begins an operation and returns its result. `begin` takes the SDK's `continuation_token`.
 
     Another operation on the same cluster is waited for first. Raises the SDK's errors and, when it takes too long, ProviderError.
@@ -56,9 +54,7 @@ def _begun(session: Session, begin: Callable[..., LROPoller[Any]], what: str, em
                 return Pending("waiting for another operation to end")
             raise
 
-    return poll(
-        attempt, what=what, timeout=TIMEOUT, emit=emit, interval=session.interval, sleep=session.sleep
-    )
+    return poll(attempt, what=what, timeout=TIMEOUT, emit=emit, interval=session.interval, sleep=session.sleep)
 
 
 def _wait(session: Session, poller: LROPoller[Any], what: str, usual: str, emit: Emit) -> None:

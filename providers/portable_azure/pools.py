@@ -30,9 +30,13 @@ class AgentPool:
         path = "cluster.nodes" if inputs["name"] == "default" else f"cluster.pools.{inputs['name']}"
         found: list[Problem] = []
         if inputs["name"] == body.SYSTEM_POOL:
-            found.append(Problem("the pool that runs AKS' own pods is called system", path=path, expected="another name"))
+            found.append(
+                Problem("the pool that runs AKS' own pods is called system", path=path, expected="another name")
+            )
         if 0 < inputs["max"] < inputs["min"]:
-            found.append(Problem("fewer nodes at most than at least", path=f"{path}.max", expected=f"{inputs['min']} or more"))
+            found.append(
+                Problem("fewer nodes at most than at least", path=f"{path}.max", expected=f"{inputs['min']} or more")
+            )
         return found
 
     def diff(self, object_id: str, outputs: Outputs, old: Inputs, new: Inputs) -> Diff:
@@ -127,9 +131,7 @@ def upgrade_pool(session: Session, group: str, cluster: str, name: str, version:
         change(session, group, cluster, name, {"properties/orchestratorVersion": version}, emit)
 
 
-def change(
-    session: Session, group: str, cluster: str, name: str, wanted: dict[str, Any], emit: Emit
-) -> dict[str, Any]:
+def change(session: Session, group: str, cluster: str, name: str, wanted: dict[str, Any], emit: Emit) -> dict[str, Any]:
     """The whole pool is written back with `wanted` in it, unless it changed since it was read: then anew."""
     from azure.core import MatchConditions
     from azure.core.exceptions import ResourceModifiedError
@@ -189,7 +191,9 @@ def _outputs(inputs: Inputs, live: dict[str, Any]) -> Outputs:
 
 
 def _version(live: dict[str, Any]) -> str:
-    return str(live["properties"].get("currentOrchestratorVersion") or live["properties"].get("orchestratorVersion") or "")
+    return str(
+        live["properties"].get("currentOrchestratorVersion") or live["properties"].get("orchestratorVersion") or ""
+    )
 
 
 def _state(live: dict[str, Any]) -> str:

@@ -14,7 +14,9 @@ PRICES = "list price, 2026"
 AUTOMATIC_NOTE = (
     f"AKS Automatic: about $0.16 per hour for the cluster, and the machines that pods need, with a surcharge ({PRICES})"
 )
-STANDARD_NOTE = f"AKS Standard: about $0.10 per hour for the control plane, $0.10 per hour for one system node ({PRICES})"
+STANDARD_NOTE = (
+    f"AKS Standard: about $0.10 per hour for the control plane, $0.10 per hour for one system node ({PRICES})"
+)
 
 
 def of(cluster: Cluster, subscription: str) -> tuple[ClusterResource, ...]:
@@ -60,7 +62,9 @@ def of(cluster: Cluster, subscription: str) -> tuple[ClusterResource, ...]:
 
 def _pools(cluster: Cluster, common: dict[str, Any]) -> list[ClusterResource]:
     types = {name: sizes.fitting(pool.cpu, pool.memory) for name, pool in cluster.pools.items()}
-    problems = [sizes.problem(name, cluster.pools[name].cpu, cluster.pools[name].memory) for name in types if not types[name]]
+    problems = [
+        sizes.problem(name, cluster.pools[name].cpu, cluster.pools[name].memory) for name in types if not types[name]
+    ]
     if problems:
         raise SpecError(problems)
     return [

@@ -98,7 +98,7 @@ class Session:
         from azure.core.settings import settings
         from azure.mgmt.core.tools import get_arm_endpoints
 
-        return get_arm_endpoints(settings.current.azure_cloud)
+        return get_arm_endpoints(settings.azure_cloud())
 
     @property
     def _arm_scopes(self) -> list[str]:

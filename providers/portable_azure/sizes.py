@@ -34,15 +34,18 @@ def fitting(cpu: str | None, memory: str | None) -> str | None:
     """The smallest machine type with at least `cpu` cores and `memory` ("16Gi"); None where there is none."""
     if cpu is None and memory is None:
         return DEFAULT
-    cores, size = _cores(cpu or "0"), _bytes(memory or "0")
-    enough = [entry for entry in SIZES if entry.cores >= cores and entry.gibibytes * 2**30 >= size]
+    least, size = _cores(cpu or "0"), _bytes(memory or "0")
+    enough = [entry for entry in SIZES if entry.cores >= least and entry.gibibytes * 2**30 >= size]
     return min(enough, key=lambda entry: (entry.cores, entry.gibibytes)).name if enough else None
+
+
+def cores(machine: str) -> int:
+    return next(entry.cores for entry in SIZES if entry.name == machine)
 
 
 def hourly(machine: str) -> float:
     """About what a machine costs in dollars per hour."""
-    size = next(entry for entry in SIZES if entry.name == machine)
-    return size.cores * _PER_CORE[machine.removeprefix("Standard_")[0]]
+    return cores(machine) * _PER_CORE[machine.removeprefix("Standard_")[0]]
 
 
 def problem(pool: str, cpu: str | None, memory: str | None) -> Problem:

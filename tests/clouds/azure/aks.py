@@ -99,7 +99,10 @@ def new_cluster(name: str, body: Body, location: str, ids: Body) -> Body:
         "maxAgentPools": 100,
         "resourceUID": uuid.uuid4().hex[:24],
         "supportPlan": "KubernetesOfficial",
-        "oidcIssuerProfile": {"enabled": True, "issuerURL": f"https://{location}.oic.prod-aks.azure.com/t/{uuid.uuid4()}/"},
+        "oidcIssuerProfile": {
+            "enabled": True,
+            "issuerURL": f"https://{location}.oic.prod-aks.azure.com/t/{uuid.uuid4()}/",
+        },
         "servicePrincipalProfile": {"clientId": "msi"},
     }
     return {

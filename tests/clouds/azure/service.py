@@ -42,8 +42,20 @@ _ROUTES = (
     ("PUT", _C, "2026-08-01", "ManagedClusters_CreateOrUpdate", "cluster_put"),
     ("DELETE", _C, "2026-08-01", "ManagedClusters_Delete", "cluster_delete"),
     ("POST", _C + "/start", "2026-08-01", "ManagedClusters_Start", "cluster_start"),
-    ("POST", _C + "/listclusterusercredential", "2026-08-01", "ManagedClusters_ListClusterUserCredentials", "credentials"),
-    ("GET", _S + "/providers/microsoft.containerservice/managedclusters", "2026-08-01", "ManagedClusters_List", "cluster_list"),
+    (
+        "POST",
+        _C + "/listclusterusercredential",
+        "2026-08-01",
+        "ManagedClusters_ListClusterUserCredentials",
+        "credentials",
+    ),
+    (
+        "GET",
+        _S + "/providers/microsoft.containerservice/managedclusters",
+        "2026-08-01",
+        "ManagedClusters_List",
+        "cluster_list",
+    ),
     (
         "GET",
         _S + "/providers/microsoft.containerservice/locations/(?P<location>[^/]+)/kubernetesversions",
@@ -56,10 +68,22 @@ _ROUTES = (
     ("DELETE", _C + "/agentpools/(?P<pool>[^/]+)", "2026-08-01", "AgentPools_Delete", "pool_delete"),
     ("GET", _ANY.format("microsoft.authorization/roleassignments"), "2022-04-01", "RoleAssignments_Get", "thing_get"),
     ("PUT", _ANY.format("microsoft.authorization/roleassignments"), "2022-04-01", "RoleAssignments_Create", "role_put"),
-    ("DELETE", _ANY.format("microsoft.authorization/roleassignments"), "2022-04-01", "RoleAssignments_Delete", "thing_delete"),
+    (
+        "DELETE",
+        _ANY.format("microsoft.authorization/roleassignments"),
+        "2022-04-01",
+        "RoleAssignments_Delete",
+        "thing_delete",
+    ),
     ("GET", _G + "/providers/microsoft.compute/disks", "2024-03-02", "Disks_ListByResourceGroup", "disk_list"),
     ("DELETE", _ANY.format("microsoft.compute/disks"), "2024-03-02", "Disks_Delete", "disk_delete"),
-    ("DELETE", _ANY.format("microsoft.storage/storageaccounts"), "2024-01-01", "StorageAccounts_Delete", "thing_delete"),
+    (
+        "DELETE",
+        _ANY.format("microsoft.storage/storageaccounts"),
+        "2024-01-01",
+        "StorageAccounts_Delete",
+        "thing_delete",
+    ),
     (
         "GET",
         _S + "/providers/microsoft.managedidentity/userassignedidentities",
@@ -89,6 +113,7 @@ _ROUTES = (
         "thing_delete",
     ),
     ("GET", _S + "/providers/microsoft.authorization/permissions", "2022-04-01", "Permissions_List", "permissions"),
+    ("POST", _S + "/providers/(?P<namespace>microsoft.[a-z]+)/register", "2025-04-01", "Providers_Register", "register"),
     (
         "GET",
         _S + "/providers/microsoft.compute/locations/(?P<location>[^/]+)/usages",
@@ -106,7 +131,9 @@ _ROUTES = (
     ),
     ("GET", _S + "/operationresults/(?P<operation>[^/]+)", "2025-04-01", "OperationResults_Get", "result_get"),
 )
-_COMPILED = tuple((method, re.compile(path), version, name, handler) for method, path, version, name, handler in _ROUTES)
+_COMPILED = tuple(
+    (method, re.compile(path), version, name, handler) for method, path, version, name, handler in _ROUTES
+)
 
 
 @dataclass(frozen=True)
@@ -182,6 +209,8 @@ class AzureService:
     def leftovers(self) -> list[str]:
         found = [f"group {body['name']}" for body in self.groups.values() if body.get("tags", {}).get(TAG)]
         for (_, name), cluster in self.clusters.items():
+            if not cluster.get("tags", {}).get(TAG):
+                continue
             found.append(f"cluster {name}")
             found += [f"pool {name}/{pool['name']}" for pool in cluster["properties"]["agentPoolProfiles"]]
         kinds = {"roleassignments": "role", "disks": "disk", "federatedidentitycredentials": "federated"}
@@ -214,6 +243,22 @@ class AzureService:
             "properties": {"diskSizeGB": size, "diskState": "Unattached", "provisioningState": "Succeeded"},
         }
 
+    def foreign_cluster(self, group: str, name: str) -> None:
+        """As somebody else would have made it, in a group of their own or of ours."""
+        body = {
+            "location": "westeurope",
+            "sku": {"name": "Base", "tier": "Free"},
+            "identity": {"type": "SystemAssigned"},
+            "properties": {"dnsPrefix": name, "agentPoolProfiles": [{"name": "one", "mode": "System", "count": 1}]},
+        }
+        if group.lower() not in self.groups:
+            self._make_group(group, "westeurope", {})
+        id = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{group}/providers/Microsoft.ContainerService/managedClusters/{name}"
+        made = aks.new_cluster(name, body, "westeurope", {"id": id, "nodeResourceGroup": f"MC_{group}_{name}_westeurope"})
+        for part in (made["properties"], *made["properties"]["agentPoolProfiles"]):
+            part["provisioningState"] = "Succeeded"
+        self.clusters[group.lower(), name] = made
+
     def identity(self, name: str, client: str) -> None:
         id = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/users/providers/Microsoft.ManagedIdentity/userAssignedIdentities/{name}"
         self.things[id.lower()] = {
@@ -240,7 +285,9 @@ class AzureService:
         _, path, version, _, handler = found
         query = {key: values[0] for key, values in parse_qs(request.query).items()}
         if query.get("api-version") != version:
-            raise Refusal(400, "InvalidApiVersionParameter", f"{query.get('api-version')} for {request.path}, not {version}")
+            raise Refusal(
+                400, "InvalidApiVersionParameter", f"{query.get('api-version')} for {request.path}, not {version}"
+            )
         match = path.fullmatch(request.path.lower().rstrip("/"))
         assert match is not None
         at = {key: unquote(value) for key, value in match.groupdict().items()}
@@ -330,6 +377,10 @@ class AzureService:
         state = "Registered" if self.registered else "NotRegistered"
         return _reply(200, {"namespace": call.at["namespace"], "registrationState": state, "resourceTypes": []})
 
+    def _register(self, call: Call) -> HttpReply:
+        self.registered = True
+        return _reply(200, {"namespace": call.at["namespace"], "registrationState": "Registering", "resourceTypes": []})
+
     # clusters
 
     def _key(self, call: Call) -> tuple[str, str]:
@@ -342,7 +393,9 @@ class AzureService:
             work.look()
         if key not in self.clusters:
             name = f"Microsoft.ContainerService/managedClusters/{call.at['cluster']}"
-            raise Refusal(404, "ResourceNotFound", f"The Resource '{name}' under resource group '{key[0]}' was not found.")
+            raise Refusal(
+                404, "ResourceNotFound", f"The Resource '{name}' under resource group '{key[0]}' was not found."
+            )
         return self.clusters[key]
 
     def _idle(self, key: tuple[str, str]) -> None:
@@ -351,7 +404,9 @@ class AzureService:
             work.look()
         if work is not None and not work.over:
             raise Refusal(
-                409, "OperationNotAllowed", "Operation is not allowed: Another operation (Updating) is in progress, please wait."
+                409,
+                "OperationNotAllowed",
+                "Operation is not allowed: Another operation (Updating) is in progress, please wait.",
             )
 
     def _cluster_get(self, call: Call) -> HttpReply:
@@ -422,14 +477,22 @@ class AzureService:
         self._cluster(call)
         assert call.query.get("format") == "exec", call.query
         server = self.endpoint or f"https://{call.host}"
-        trust = {"certificate-authority-data": base64.b64encode(self.authority.encode()).decode()} if self.authority else {}
-        kubelogin = {"apiVersion": "client.authentication.k8s.io/v1beta1", "command": "kubelogin", "args": ["get-token"]}
+        trust = (
+            {"certificate-authority-data": base64.b64encode(self.authority.encode()).decode()} if self.authority else {}
+        )
+        kubelogin = {
+            "apiVersion": "client.authentication.k8s.io/v1beta1",
+            "command": "kubelogin",
+            "args": ["get-token"],
+        }
         document = {
             "apiVersion": "v1",
             "kind": "Config",
             "clusters": [{"name": call.at["cluster"], "cluster": {"server": server, **trust}}],
             "users": [{"name": "clusterUser", "user": {"exec": kubelogin}}],
-            "contexts": [{"name": call.at["cluster"], "context": {"cluster": call.at["cluster"], "user": "clusterUser"}}],
+            "contexts": [
+                {"name": call.at["cluster"], "context": {"cluster": call.at["cluster"], "user": "clusterUser"}}
+            ],
             "current-context": call.at["cluster"],
         }
         value = base64.b64encode(json.dumps(document).encode()).decode()
@@ -466,7 +529,12 @@ class AzureService:
     def _pool_body(self, call: Call, pool: Body) -> Body:
         properties = {key: value for key, value in pool.items() if key != "name"}
         id = f"{self.clusters[self._key(call)]['id']}/agentPools/{pool['name']}"
-        return {"id": id, "name": pool["name"], "type": "Microsoft.ContainerService/managedClusters/agentPools", "properties": properties}
+        return {
+            "id": id,
+            "name": pool["name"],
+            "type": "Microsoft.ContainerService/managedClusters/agentPools",
+            "properties": properties,
+        }
 
     def _pool_put(self, call: Call) -> HttpReply:
         pool = self._pool(call)
@@ -486,7 +554,9 @@ class AzureService:
             aks.changed_pool(pool, call.body, version)
             status = 200
         made = pool
-        work = self._begin(self._key(call), lambda failed: _conclude([made], failed), ["Creating", "PuttingNodesToSleep"])
+        work = self._begin(
+            self._key(call), lambda failed: _conclude([made], failed), ["Creating", "PuttingNodesToSleep"]
+        )
         return _reply(status, self._pool_body(call, pool), self._async(call, work))
 
     def _pool_delete(self, call: Call) -> HttpReply:
@@ -522,7 +592,9 @@ class AzureService:
             raise Refusal(400, "InvalidRequestContent", f"unknown: {unknown}")
         principals = {CALLER, *(body["identity"]["principalId"] for body in self.clusters.values())}
         if properties["principalId"] not in principals:
-            raise Refusal(400, "PrincipalNotFound", f"Principal {properties['principalId']} does not exist in the directory.")
+            raise Refusal(
+                400, "PrincipalNotFound", f"Principal {properties['principalId']} does not exist in the directory."
+            )
         place = id.split("/providers/microsoft.authorization/")[0]
         known = {body["id"].lower() for body in (*self.groups.values(), *self.clusters.values())}
         if place not in known:
@@ -562,7 +634,9 @@ class AzureService:
         return HttpReply(202, b"", {"Location": location, "Retry-After": "0"})
 
     def _identity_list(self, call: Call) -> HttpReply:
-        return _reply(200, {"value": [body for id, body in self.things.items() if id.split("/")[-2] == "userassignedidentities"]})
+        return _reply(
+            200, {"value": [body for id, body in self.things.items() if id.split("/")[-2] == "userassignedidentities"]}
+        )
 
     def _federated_list(self, call: Call) -> HttpReply:
         inside = call.at["id"].lower() + "/federatedidentitycredentials/"
@@ -573,7 +647,9 @@ class AzureService:
         if id.rpartition("/federatedidentitycredentials/")[0] not in self.things:
             raise Refusal(404, "ResourceNotFound", "The identity was not found.")
         properties = call.body["properties"]
-        if set(properties) != {"issuer", "subject", "audiences"} or properties["audiences"] != ["api://AzureADTokenExchange"]:
+        if set(properties) != {"issuer", "subject", "audiences"} or properties["audiences"] != [
+            "api://AzureADTokenExchange"
+        ]:
             raise Refusal(400, "InvalidRequestContent", f"not a federated credential: {properties}")
         new = id not in self.things
         self.things[id] = {"id": call.path, "name": call.path.split("/")[-1], "properties": properties}
@@ -610,7 +686,10 @@ class AzureService:
 
     def _async(self, call: Call, work: Work) -> dict[str, str]:
         place = f"https://{call.host}/subscriptions/{SUBSCRIPTION}/providers/Microsoft.ContainerService/locations/westeurope"
-        return {"Azure-AsyncOperation": f"{place}/operations/{work.id}?api-version=2017-08-31&c=c&h=h", "Retry-After": "0"}
+        return {
+            "Azure-AsyncOperation": f"{place}/operations/{work.id}?api-version=2017-08-31&c=c&h=h",
+            "Retry-After": "0",
+        }
 
     def _operation_get(self, call: Call) -> HttpReply:
         work = self._work[call.at["operation"]]
@@ -630,11 +709,21 @@ class AzureService:
 
     def _kubernetes(self, request: HttpRequest) -> HttpReply:
         if not self.accepts(request.headers.get("authorization", "").removeprefix("Bearer ")):
-            return _reply(401, {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Unauthorized", "code": 401})
+            return _reply(
+                401, {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Unauthorized", "code": 401}
+            )
         group = "authorization.k8s.io/v1"
         if request.method == "GET":
-            review = {"name": "selfsubjectaccessreviews", "singularName": "", "namespaced": False, "kind": "SelfSubjectAccessReview", "verbs": ["create"]}
-            return _reply(200, {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group, "resources": [review]})
+            review = {
+                "name": "selfsubjectaccessreviews",
+                "singularName": "",
+                "namespaced": False,
+                "kind": "SelfSubjectAccessReview",
+                "verbs": ["create"],
+            }
+            return _reply(
+                200, {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group, "resources": [review]}
+            )
         self.denied_reviews -= 1
         mine = any(body.get("properties", {}).get("principalId") == CALLER for body in self.things.values())
         return _reply(201, {**json.loads(request.body), "status": {"allowed": mine and self.denied_reviews < 0}})

@@ -1,7 +1,7 @@
 """The stand-in as the SDK meets it: over TLS, with the SDK's own environment variables, on loopback.
 
-    with serving(AzureService()) as world:
-        subprocess.run(["portable", ...], env=os.environ | world.environment)
+with serving(AzureService()) as world:
+    subprocess.run(["portable", ...], env=os.environ | world.environment)
 """
 
 from __future__ import annotations
