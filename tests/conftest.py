@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 from collections.abc import Iterator
 
 import pytest
 
 from portable.kube import Kube
+from tests import soak
 from tests.control_plane import ControlPlane, start
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if soak.SOAK and "PYTEST_XDIST_WORKER" not in os.environ:
+        command = shlex.join(["PORTABLE_SOAK=1", "pytest", *config.invocation_params.args])
+        config.pluginmanager.register(soak.Report(command))
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""The tables of docs/benchmarks.md: made as Markdown, put between the page's markers."""
+"""Tables that a run writes into the documents (benchmarks, soak): made as Markdown, put between a page's markers."""
 
 from __future__ import annotations
 
@@ -29,13 +29,14 @@ def machine() -> str:
     )
 
 
-def rewrite(section: str, body: str, *, command: str) -> None:
-    """Puts `body` between the markers of `section`. Raises ValueError if the page lacks them."""
-    text = PAGE.read_text()
-    begin, end = f"<!-- {section}: written by make bench -->", f"<!-- end of {section} -->"
+def rewrite(section: str, body: str, *, command: str, page: Path | None = None, target: str = "make bench") -> None:
+    """Puts `body` between the markers of `section` on `page` (None: the benchmarks'). Raises ValueError if it lacks them."""
+    page = page or PAGE
+    text = page.read_text()
+    begin, end = f"<!-- {section}: written by {target} -->", f"<!-- end of {section} -->"
     pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
     if not pattern.search(text):
-        raise ValueError(f"{PAGE} has no markers for {section}")
+        raise ValueError(f"{page} has no markers for {section}")
     day = datetime.now(UTC).date().isoformat()
     block = f"{begin}\n{body}\n\n`{command}`, {day}: {machine()}.\n{end}"
-    PAGE.write_text(pattern.sub(lambda _match: block, text))
+    page.write_text(pattern.sub(lambda _match: block, text))

@@ -38,9 +38,8 @@ from tests.e2e.conftest import HELLO, AppUnderTest, Cluster, Portable, app
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
 SEED = 20261218
-SOAK = bool(soak.size(0, 1))
 SAMPLE = 5
-only_in_soak = pytest.mark.skipif(not SOAK, reason="only in `make soak`")
+only_in_soak = pytest.mark.skipif(not soak.SOAK, reason="only in `make soak`")
 
 Event: TypeAlias = Mapping[str, Any]
 Victim: TypeAlias = Literal["portable", "pulumi", "both"]
@@ -106,7 +105,7 @@ def kills() -> list[tuple[str, Victim, str, Victim]]:
         ]
 
     ups, destroys = all_of(UP), all_of(DESTROY)
-    if SOAK:
+    if soak.SOAK:
         return [(*up, *destroy) for up, destroy in zip(ups, itertools.cycle(destroys), strict=False)]
     chance = random.Random(SEED)
     return [(*up, *destroy) for up, destroy in zip(_sample(chance, ups), _sample(chance, destroys), strict=True)]
@@ -287,7 +286,9 @@ def test_up_after_a_killed_destroy_brings_the_app_back(crashing: AppUnderTest) -
     require_unchanged(crashing)
 
 
-CLUSTER_KILLS = list(itertools.zip_longest(MAKE, UNMAKE, fillvalue="nodes")) if SOAK else [("control plane", "nodes")]
+CLUSTER_KILLS = (
+    list(itertools.zip_longest(MAKE, UNMAKE, fillvalue="nodes")) if soak.SOAK else [("control plane", "nodes")]
+)
 
 
 @pytest.mark.parametrize(("make_at", "unmake_at"), CLUSTER_KILLS)

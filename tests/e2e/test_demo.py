@@ -120,7 +120,7 @@ def test_destroy_takes_the_cluster_with_the_last_app_and_keeps_the_data(demo: De
     assert {"shop-dev/data-db-0", "shop-dev/files-uploads-0", "Credential/db"} <= set(destroyed["kept"])
     say(f"demo: destroy with the cluster {destroyed['seconds']:.0f} s")
     assert demo.volumes(), "the data is on this machine"
-    if soak.size(0, 1):
+    if soak.SOAK:
         demo.up_again()
         assert stored_items(demo) == [("tea", hashlib.sha256(b"tea").hexdigest())]
     demo.shop("destroy", "--yes", "--destroy-data")
