@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from portable.certificate_stores import delete_certificates
+from portable.dns.routes import withdraw_routes
 from portable.errors import PortableError
 from portable.events import Emit, Notice
 from portable.home import app_homes
@@ -61,18 +63,21 @@ def destroy(
 def _delete_app(target: Target, engine: Engine, emit: Emit, destroy_data: bool) -> tuple[str, ...]:
     """Returns what was kept: claims and credentials, by their logical names."""
     home, provider = target.home, target.provider
-    namespace = compile_target(target).namespace
+    objects = compile_target(target)
     cluster = provider.find(target.app.cluster)
     kept: tuple[str, ...] = ()
-    with step(emit, "app", f"deleting app {home.app} from namespace {namespace}") as progress:
+    with step(emit, "app", f"deleting app {home.app} from namespace {objects.namespace}") as progress:
         if cluster is None:
             progress.note("its cluster is gone already")
+            withdraw_routes(target, None, objects, emit)
             engine.forget_vanished(home, lambda: provider.find(target.app.cluster))
             if destroy_data:
                 engine.forget_app(home, destroy_data=True)
         else:
             kube = Kube.reach(provider.credentials(target.app.cluster))
+            withdraw_routes(target, kube, objects, emit)
             kept = engine.app_destroy(home, kube, destroy_data=destroy_data)
+        delete_certificates(target, emit)
     return kept
 
 

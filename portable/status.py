@@ -10,9 +10,10 @@ from typing import Literal
 
 from portable.compile.names import WORKLOAD_LABEL
 from portable.compile.objects import CompiledWorkload, Objects, reference
+from portable.dns.routes import route_addresses
 from portable.errors import Cause
 from portable.kube import Kube
-from portable.outputs import Address, addresses
+from portable.outputs import Address
 from portable.provider import KubeObject
 from portable.rollout.diagnose import diagnose
 from portable.rollout.progress import progress
@@ -91,7 +92,7 @@ def read_status(target: Target, objects: Objects, kube: Kube) -> Status:
         cluster=target.home.cluster,
         namespace=objects.namespace,
         workloads=tuple(value for _name, value in sorted({**found, **absent}.items())),
-        routes=tuple(addresses(target, objects)),
+        routes=tuple(route_addresses(target, kube, objects)),
     )
 
 

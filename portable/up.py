@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from portable import __version__
-from portable.certificates import ensure_certificates
+from portable.certificate_stores import request_certificates
+from portable.certificates import ensure_certificates, require_way
+from portable.dns.routes import publish_routes
 from portable.errors import PortableError, Problem, RolloutFailed, SecretsMissing, StateLocked, ToolError
 from portable.events import Emit, Notice
 from portable.kube import Kube
-from portable.outputs import Address, addresses
+from portable.outputs import Address
 from portable.plan import Plan, fingerprint, open_engine, plan_target, read_plan, require_same
 from portable.provider import LocalImages
 from portable.rollout import revisions
@@ -33,7 +35,6 @@ from portable.situation import (
     look,
     look_inside,
     missing_secrets,
-    namespace_labels,
     settled,
 )
 from portable.steps import step
@@ -76,24 +77,24 @@ def up(
     started = time.monotonic()
     target = open_target(request)
     with step(emit, "look", "looking at what is there"):
-        now = _with_certificates(target, look(target))
+        now = _with_certificates(target, look(target), emit)
         unchanged = plan_file is None and not secrets and settled(target, now)
     if unchanged:
         _check_ready(target, now, emit)
-        return _result(target, now, started, changed=False)
+        return _result(target, now, _publish(target, now, emit, settled=True), started, changed=False)
     engine = open_engine(request, emit)
     _agree(target, now, engine, emit, confirm, plan_file)
     kube = _ensure_cluster(target, now, engine, emit)
     now = _prepare(target, now, kube, secrets or {}, emit)
     now = replace(now, last=_deploy(target, now, kube, engine, emit))
-    return _result(target, now, started, changed=True)
+    return _result(target, now, _publish(target, now, emit), started, changed=True)
 
 
-def _with_certificates(target: Target, now: Situation) -> Situation:
+def _with_certificates(target: Target, now: Situation, emit: Emit) -> Situation:
     """A certificate near its end is renewed even where nothing else changed."""
     if now.kube is None or now.last is None:
         return now
-    if ensure_certificates(now.kube, target.provider, now.objects, namespace_labels(now.objects)):
+    if ensure_certificates(target, now.kube, now.objects, emit, renew_only=True):
         return look_inside(target, now.kube, now.cluster)
     return now
 
@@ -131,6 +132,7 @@ def _ensure_cluster(target: Target, now: Situation, engine: Engine, emit: Emit) 
             return now.kube
         if now.kube is None:
             _require_machine(target, emit)
+            require_way(target, now.objects, emit)
         engine.forget_vanished(home, lambda: provider.find(target.app.cluster))
         resources = provider.cluster(target.app.cluster)
         engine.cluster_up(home, resources, provider.resource_types(), digest=digest)
@@ -165,7 +167,7 @@ def _prepare(target: Target, before: Situation, kube: Kube, secrets: SecretFiles
         ensure_namespace(kube, objects)
         for name, values in secrets.items():
             set_secret(kube, target.app, objects, name, values)
-        ensure_certificates(kube, target.provider, objects, namespace_labels(objects))
+        ensure_certificates(target, kube, objects, emit)
         if isinstance(target.provider, LocalImages):
             progress.note("loading images that are on this machine")
             target.provider.load_images(target.app.cluster, app_images(objects), emit)
@@ -173,6 +175,7 @@ def _prepare(target: Target, before: Situation, kube: Kube, secrets: SecretFiles
         if names := missing_secrets(now):
             again = f"-e {target.app.environment}" if target.app.environment else f"--cloud {target.provider.name}"
             raise SecretsMissing(names, fix="\n".join(f"portable secret set {name} {again}" for name in names))
+    request_certificates(target, objects, emit)
     return now
 
 
@@ -270,11 +273,17 @@ def _revision(target: Target, now: Situation) -> revisions.Revision:
     )
 
 
-def _result(target: Target, now: Situation, started: float, *, changed: bool) -> UpResult:
+def _publish(target: Target, now: Situation, emit: Emit, *, settled: bool = False) -> tuple[Address, ...]:
+    """DNS, once the workloads are ready: traffic comes to what can serve it."""
+    assert now.kube is not None, "only what runs has routes"
+    return publish_routes(target, now.kube, now.objects, emit, settled=settled)
+
+
+def _result(target: Target, now: Situation, at: tuple[Address, ...], started: float, *, changed: bool) -> UpResult:
     return UpResult(
         changed=changed,
         seconds=time.monotonic() - started,
-        addresses=tuple(addresses(target, now.objects)),
+        addresses=at,
         outputs=now.objects.outputs,
         revision=now.last.number if now.last else None,
         warnings=target.warnings,

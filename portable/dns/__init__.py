@@ -6,5 +6,5 @@ ownership   a TXT record beside each of ours; what is not ours is never touched
 rfc2136     the standard's own way, for any name server that allows it
 ledger      what was written for an app, kept in its namespace
 routes      the flow: after a rollout records are made true, before a farewell they go
-public      what the world's resolvers say
+public      records that a person writes: the line, and whether it is true
 """

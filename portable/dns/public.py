@@ -1,4 +1,4 @@
-"""What the world's resolvers say of a record: how a person's own work is seen."""
+"""Records that a person writes: the line to write, and whether the world's resolvers see it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,12 @@ if TYPE_CHECKING:
     import dns.resolver
 
 _SECONDS = 1.5
+
+
+def line(record: Record) -> str:
+    """As a person would write it: "shop.example.com. 300 IN CNAME lb.example.net."."""
+    values = (f"{value}." if record.type == "CNAME" else value for value in record.values)
+    return f"{record.name}. {record.ttl} IN {record.type} {', '.join(values)}"
 
 
 def is_true(record: Record, *, nameserver: str = "", port: int = 53) -> bool:

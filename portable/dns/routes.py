@@ -14,6 +14,7 @@ from portable.compile.objects import Objects
 from portable.dns import ledger, ownership
 from portable.dns.ledger import Entry
 from portable.dns.places import find_place, services
+from portable.dns.public import line
 from portable.dns.settings import dns_settings
 from portable.errors import ProviderError
 from portable.events import Emit, Notice
@@ -74,25 +75,26 @@ def note(entry: Entry) -> str:
 
     if entry.service or is_true(entry.record):
         return ""
-    return f"create the DNS record: {entry.record.name}. {entry.record.ttl} IN {entry.record.type} " + ", ".join(
-        f"{value}." if entry.record.type == "CNAME" else value for value in entry.record.values
-    )
+    return f"create the DNS record: {line(entry.record)}"
 
 
-def withdraw_routes(target: Target, kube: Kube | None, namespace: str, hosts: Sequence[str], emit: Emit) -> None:
+def withdraw_routes(target: Target, kube: Kube | None, objects: Objects, emit: Emit) -> None:
     """Deletes the app's records before what they point to goes: a name that leads to a freed address can be taken over.
 
-    `kube` None: the cluster is gone, and with it the ledger; then the `hosts` of the spec are looked up. What cannot be
+    `kube` None: the cluster is gone, and with it the ledger; then the hosts of the spec are looked up. What cannot be
     deleted is named in a warning.
     """
-    known = ledger.read(kube, namespace) if kube is not None else ()
-    owned = [entry.record.name for entry in known if entry.ours] if kube is not None else list(hosts)
-    if not owned or isinstance(target.provider, Routes):
+    if isinstance(target.provider, Routes):
         return
-    with step(emit, "dns", "deleting DNS records of the routes"):
-        among = services(target.provider, target.app.cluster)
-        for host in dict.fromkeys(owned):
-            _withdraw(among, host, target.home.app_stack, emit)
+    if kube is None:
+        owned = public_hosts(target.provider, objects)
+    else:
+        owned = [entry.record.name for entry in ledger.read(kube, objects.namespace) if entry.ours]
+    among = services(target.provider, target.app.cluster) if owned else ()
+    for host in owned:
+        _withdraw(among, host, target.home.app_stack, emit)
+    if kube is not None:
+        kube.delete("v1", "ConfigMap", ledger.NAME, objects.namespace)
 
 
 def public_hosts(provider: Provider, objects: Objects) -> list[str]:

@@ -47,6 +47,7 @@ class AcmeSettings:
     directory: str = LETS_ENCRYPT
     ca: Path | None = None
     email: str = ""
+    issuer: str = ""
 
 
 def dns_settings(environment: Mapping[str, str] = os.environ) -> DnsSettings:
@@ -68,7 +69,12 @@ def dns_settings(environment: Mapping[str, str] = os.environ) -> DnsSettings:
 
 def acme_settings(environment: Mapping[str, str] = os.environ) -> AcmeSettings:
     given = _table("acme", AcmeSettings, environment)
-    return AcmeSettings(given.get("directory") or LETS_ENCRYPT, _path(given.get("ca")), given.get("email", ""))
+    return AcmeSettings(
+        directory=given.get("directory") or LETS_ENCRYPT,
+        ca=_path(given.get("ca")),
+        email=given.get("email", ""),
+        issuer=given.get("issuer", ""),
+    )
 
 
 def config_file(environment: Mapping[str, str] = os.environ) -> Path:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
@@ -15,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from portable.dns.rfc2136 import Rfc2136
+from tests.ports import free_ports
 
 KEY = 'key "portable" {\n    algorithm hmac-sha256;\n    secret "cG9ydGFibGUgdGVzdHMsIG5vIHNlY3JldCBhdCBhbGw=";\n};\n'
 START_SECONDS = 60.0
@@ -50,7 +50,7 @@ def program() -> str:
 
 @contextmanager
 def serving(folder: Path, zones: Sequence[str]) -> Iterator[NameServer]:
-    port = _free_port()
+    port = free_ports(1)[0]
     server = NameServer(f"127.0.0.1:{port}", folder / "update.key", folder / "named.log")
     server.key.write_text(KEY)
     for zone in zones:
@@ -103,13 +103,3 @@ def _wait(process: subprocess.Popen[bytes], server: NameServer, zone: str) -> No
                 return
         time.sleep(0.05)
     pytest.fail(f"the name server did not start:\n{server.log.read_text()[-2000:]}", pytrace=False)
-
-
-def _free_port() -> int:
-    """Free for TCP and UDP."""
-    while True:
-        with socket.create_server(("127.0.0.1", 0)) as listener, socket.socket(type=socket.SOCK_DGRAM) as datagrams:
-            port = int(listener.getsockname()[1])
-            with suppress(OSError):
-                datagrams.bind(("127.0.0.1", port))
-                return port
