@@ -10,11 +10,8 @@ another one.
 from __future__ import annotations
 
 import base64
-import datetime
-import ipaddress
 import os
 import secrets
-import socket
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
@@ -28,6 +25,8 @@ from portable.errors import ClusterError
 from portable.kube import Kube
 from portable.tools import go_build
 from portable_kind.node_image import KUBERNETES
+from tests.certificates import self_signed
+from tests.ports import free_ports
 
 START_SECONDS = 120.0
 
@@ -62,8 +61,9 @@ def start(folder: Path, *, controllers: Sequence[str] = ()) -> Iterator[ControlP
         (folder / name).symlink_to(kube)
     token = secrets.token_hex(16)
     (folder / "tokens.csv").write_text(f'{token},admin,admin,"system:masters"\n')
-    _certificate(folder)
-    etcd_port, peer_port, port, manager_port = _free_ports(4)
+    # its key also signs service-account tokens
+    self_signed(folder, addresses=["127.0.0.1"])
+    etcd_port, peer_port, port, manager_port = free_ports(4)
     server = f"https://127.0.0.1:{port}"
     kubeconfig = _kubeconfig(server, (folder / "server.crt").read_bytes(), token)
     (folder / "kubeconfig").write_text(kubeconfig)
@@ -148,43 +148,6 @@ def _wait_ready(api: subprocess.Popen[bytes], folder: Path, kubeconfig: str) -> 
             if time.monotonic() > deadline:
                 raise TimeoutError(f"kube-apiserver is not ready after {START_SECONDS:.0f} s; see {folder}")
             time.sleep(0.2)
-
-
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    for held in sockets:
-        held.bind(("127.0.0.1", 0))
-    ports = [held.getsockname()[1] for held in sockets]
-    for held in sockets:
-        held.close()
-    return ports
-
-
-def _certificate(folder: Path) -> None:
-    """A self-signed serving certificate for 127.0.0.1; its key also signs service-account tokens."""
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import rsa
-
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "portable-test")])
-    now = datetime.datetime.now(datetime.UTC)
-    names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-    certificate = (
-        x509.CertificateBuilder(subject_name=name, issuer_name=name, public_key=key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(days=2))
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .add_extension(names, critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    (folder / "server.crt").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    (folder / "server.key").write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
-        )
-    )
 
 
 def _kubeconfig(server: str, certificate: bytes, token: str) -> str:
