@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 from portable.certificate_stores import delete_certificates
 from portable.dns.routes import withdraw_routes
-from portable.errors import PortableError
+from portable.errors import PortableError, UsageError
 from portable.events import Emit, Notice
-from portable.home import app_homes
+from portable.home import Home, app_homes
 from portable.kube import Kube
 from portable.plan import Fingerprint, Plan, open_engine
-from portable.provider import KeptData
+from portable.provider import KeptData, Sweep
 from portable.steps import step
 from portable.target import Request, Target, compile_target, open_target
 
@@ -24,9 +24,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DestroyResult:
+    """`kept`: data, with what keeping it costs where the provider knows; `left`: what could not be removed, and why."""
+
     deleted: tuple[str, ...]
     kept: tuple[str, ...]
     seconds: float
+    left: tuple[str, ...] = ()
 
 
 def destroy(
@@ -34,30 +37,75 @@ def destroy(
     *,
     emit: Emit,
     confirm: Callable[[Plan], bool] | None = None,
+    confirmed: str | None = None,
     destroy_data: bool = False,
     keep_cluster: bool = False,
 ) -> DestroyResult:
     """Deletes the app, waiting until what the cloud built for it is gone, then the cluster unless other apps are on it.
 
-    May be repeated after any interruption. Raises ProviderError, EngineError, ClusterError.
+    `confirmed`: the name of a protected environment, without which nobody but `confirm` can agree. May be repeated after any
+    interruption. Raises UsageError, ProviderError, EngineError, ClusterError.
     """
     started = time.monotonic()
     target = open_target(request)
+    _require_confirmed(target, confirmed, asked=confirm is not None)
     engine = open_engine(request, emit)
     others = _other_apps(target, engine)
-    with_cluster = not keep_cluster and not others
+    with_cluster = not keep_cluster and not others and not target.app.cluster.existing
     if confirm is not None and not confirm(_farewell(target, engine, destroy_data, with_cluster)):
         raise PortableError("nothing was changed: you said no")
     deleted = _names(engine, target, with_cluster)
     staying = _delete_app(target, engine, emit, destroy_data)
     kept = _end_or_name_data(target, staying, emit, destroy_data)
-    if others and not keep_cluster:
+    if target.app.cluster.existing:
+        emit(Notice(f"the cluster {target.home.cluster} stays: portable did not make it"))
+    elif others and not keep_cluster:
         emit(Notice(f"the cluster {target.home.cluster} stays: {', '.join(others)} still on it"))
+    left: tuple[str, ...] = ()
     if with_cluster:
         with step(emit, "cluster", f"deleting cluster {target.home.cluster}"):
             engine.cluster_destroy(target.home, target.provider.resource_types())
+        left, more = _sweep(target, emit, destroy_data)
+        kept += more
     gone = tuple(name for name in deleted if name not in staying)
-    return DestroyResult(gone, kept, time.monotonic() - started)
+    return DestroyResult(gone, kept, time.monotonic() - started, left)
+
+
+def _require_confirmed(target: Target, confirmed: str | None, *, asked: bool) -> None:
+    """A protected environment is destroyed by its name alone, typed or given."""
+    name = target.app.environment or ""
+    if confirmed is not None and confirmed != name:
+        meant = f"the environment is called {name!r}" if name else "there is no environment: leave --confirm out"
+        raise UsageError(f"--confirm {confirmed} does not fit: {meant}")
+    if target.app.protected and confirmed is None and not asked:
+        raise UsageError(
+            f"the environment {name!r} is protected: --yes is not enough to destroy it",
+            fix=f"add `--confirm {name}`, or run it where you can be asked",
+        )
+
+
+def _sweep(target: Target, emit: Emit, destroy_data: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What controllers and broken-off calls have left behind of a cluster that is gone: (what could not be removed and why,
+    data that was kept). Data of the app goes with `destroy_data`; that of others, who may want it back, stays."""
+    provider, cluster = target.provider, target.app.cluster
+    if not isinstance(provider, Sweep):
+        return (), ()
+    left: list[str] = []
+    kept: list[str] = []
+    with step(emit, "sweep", "removing what was left behind") as progress:
+        if destroy_data and isinstance(provider, KeptData):
+            provider.delete_kept_data(cluster, compile_target(target).namespace, emit)
+        found = provider.leftovers(cluster)
+        for leftover in found:
+            words = f"{leftover.kind} {leftover.id}" + (f" ({leftover.detail})" if leftover.detail else "")
+            if leftover.data:
+                # where data is told of by its claims, it has been
+                kept += [] if isinstance(provider, KeptData) else [f"{words} {leftover.cost}".rstrip()]
+            elif reason := provider.remove(cluster, leftover, emit):
+                left.append(f"{words}: {reason}")
+        if not found:
+            progress.skip("there is nothing")
+    return tuple(left), tuple(kept)
 
 
 def _delete_app(target: Target, engine: Engine, emit: Emit, destroy_data: bool) -> tuple[str, ...]:
@@ -67,7 +115,9 @@ def _delete_app(target: Target, engine: Engine, emit: Emit, destroy_data: bool) 
     cluster = provider.find(target.app.cluster)
     kept: tuple[str, ...] = ()
     with step(emit, "app", f"deleting app {home.app} from namespace {objects.namespace}") as progress:
-        if cluster is None:
+        if cluster is not None and not cluster.healthy and not _holds_objects(engine, home):
+            progress.note(f"nothing of it is there; its cluster is {cluster.detail or 'not ready'}")
+        elif cluster is None:
             progress.note("its cluster is gone already")
             withdraw_routes(target, None, objects, emit)
             engine.forget_vanished(home, lambda: provider.find(target.app.cluster))
@@ -91,7 +141,8 @@ def _end_or_name_data(target: Target, kept: tuple[str, ...], emit: Emit, destroy
             provider.delete_kept_data(target.app.cluster, namespace, emit)
         return kept
     data = provider.kept_data(target.app.cluster, namespace)
-    claims = {f"PersistentVolumeClaim/{name.rpartition('/')[2]}" for name in data}
+    # "NAMESPACE/CLAIM", then what keeping it costs
+    claims = {f"PersistentVolumeClaim/{name.split()[0].rpartition('/')[2]}" for name in data}
     return (*(name for name in kept if name not in claims), *data)
 
 
@@ -104,6 +155,12 @@ def _other_apps(target: Target, engine: Engine) -> list[str]:
         if lives and home.app_stack != target.home.app_stack:
             found.append(home.app if home.environment is None else f"{home.app} ({home.environment})")
     return found
+
+
+def _holds_objects(engine: Engine, home: Home) -> bool:
+    """Whether there is more of the app than what a destroy keeps."""
+    state = engine.state(home.app_stack)
+    return state is not None and any(not name.startswith(("Credential/", "Namespace/")) for name in state.resources)
 
 
 def _names(engine: Engine, target: Target, with_cluster: bool) -> tuple[str, ...]:
@@ -122,12 +179,14 @@ def _farewell(target: Target, engine: Engine, destroy_data: bool, with_cluster: 
         return tuple(Change(stack, "delete", "", name) for name in names)  # type: ignore[arg-type]
 
     data = "volumes and generated credentials are deleted too" if destroy_data else "volumes and credentials are kept"
+    existing = (f"the cluster {target.home.cluster} stays: portable did not make it",)
     return Plan(
         title=f"destroy {target.home.app} on {target.provider.title}, cluster {target.home.cluster}",
         cluster=deletions("cluster", target.home.cluster_stack) if with_cluster else (),
         app=deletions("app", target.home.app_stack),
-        notes=(data,),
+        notes=(data, *(existing if target.app.cluster.existing else ())),
         offline=False,
         missing=(),
         fingerprint=Fingerprint("", target.home.app_stack, "", "", "", ""),
+        typed=target.app.environment or "" if target.app.protected else "",
     )

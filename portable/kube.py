@@ -62,11 +62,15 @@ _KNOWN: dict[tuple[str, str], tuple[str, bool]] = {
 
 
 class Kube:
-    """One cluster's API server. Thread-safe. Every method raises ClusterError (status 0: the server was not reached)."""
+    """One cluster's API server. Thread-safe. Every method raises ClusterError (status 0: the server was not reached).
 
-    def __init__(self, http: httpx2.Client, server: str) -> None:
+    `kubeconfig` is the document that it was connected by; it may hold secrets.
+    """
+
+    def __init__(self, http: httpx2.Client, server: str, kubeconfig: str = "") -> None:
         self._http = http
         self.server = server
+        self.kubeconfig = kubeconfig
         self._resources = dict(_KNOWN)
 
     @classmethod
@@ -87,7 +91,7 @@ class Kube:
             raise ClusterError(
                 f"the kubeconfig cannot be used: {error}", fix="check the credentials of the cluster"
             ) from error
-        return cls(http, config.cluster.server)
+        return cls(http, config.cluster.server, kubeconfig)
 
     @classmethod
     def reach(cls, credentials: Credentials, *, timeout: float = 30.0) -> Kube:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from portable import __version__
+from portable.clusters import cluster_resources, costs
 from portable.errors import PlanStale, UsageError
 from portable.events import Emit
 from portable.situation import Situation, look, missing_secrets
@@ -33,7 +34,10 @@ class Fingerprint:
 
 @dataclass(frozen=True)
 class Plan:
-    """`offline`: there is no cluster yet, so the app's part is computed without one. `missing`: secrets without a value."""
+    """`offline`: there is no cluster yet, so the app's part is computed without one. `missing`: secrets without a value.
+
+    `costs`: choices of the cluster that cost money. `typed`: what a person must type to agree; empty: a yes is enough.
+    """
 
     title: str
     cluster: tuple[Change, ...]
@@ -42,6 +46,8 @@ class Plan:
     offline: bool
     missing: tuple[str, ...]
     fingerprint: Fingerprint
+    costs: tuple[str, ...] = ()
+    typed: str = ""
 
     @property
     def changes(self) -> bool:
@@ -62,21 +68,27 @@ def open_engine(request: Request, emit: Emit) -> Engine:
 def plan_target(target: Target, now: Situation, engine: Engine, emit: Emit) -> Plan:
     provider, home = target.provider, target.home
     with step(emit, "plan", "computing what would change"):
-        cluster = engine.cluster_preview(home, provider.cluster(target.app.cluster), provider.resource_types())
+        resources = cluster_resources(target)
+        cluster = engine.cluster_preview(home, resources, provider.resource_types()) if resources else ()
         if now.kube is None:
             app = engine.app_preview_offline(now.objects)
         else:
-            kubeconfig = provider.credentials(target.app.cluster).kubeconfig
-            app = engine.app_preview(home, now.objects, now.kube, kubeconfig)
+            app = engine.app_preview(home, now.objects, now.kube, now.kube.kubeconfig)
     return Plan(
         title=f"{home.app} on {provider.title}, cluster {home.cluster}, namespace {now.objects.namespace}",
         cluster=cluster,
         app=app,
-        notes=(*now.objects.notes, *_lost_secrets(cluster, now, engine, target)),
+        notes=(*_used_as_it_is(target), *now.objects.notes, *_lost_secrets(cluster, now, engine, target)),
         offline=now.kube is None,
         missing=missing_secrets(now),
         fingerprint=fingerprint(target, now, engine),
+        costs=costs(resources),
     )
+
+
+def _used_as_it_is(target: Target) -> Iterator[str]:
+    if target.app.cluster.existing:
+        yield f"the cluster {target.home.cluster} is used as it is: portable neither changes nor deletes it"
 
 
 def _lost_secrets(cluster: Sequence[Change], now: Situation, engine: Engine, target: Target) -> Iterator[str]:

@@ -103,9 +103,8 @@ def cluster_digest(target: Target) -> str:
     def plain(value: object) -> object:
         return asdict(value) if is_dataclass(value) and not isinstance(value, type) else str(value)
 
-    resources: Sequence[ClusterResource] = [
-        replace(resource, note="") for resource in target.provider.cluster(target.app.cluster)
-    ]
+    asked = () if target.app.cluster.existing else target.provider.cluster(target.app.cluster)
+    resources: Sequence[ClusterResource] = [replace(resource, note="") for resource in asked]
     return hashlib.sha256(json.dumps(resources, default=plain, sort_keys=True).encode()).hexdigest()
 
 

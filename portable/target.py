@@ -21,13 +21,17 @@ DEFAULT_FILES = ("portable.yaml", "portable.yml", "score.yaml", "score.yml")
 
 @dataclass(frozen=True)
 class Request:
-    """What the command line asks for. None: found (file), none (environment), from the environment (cloud), local (state)."""
+    """What the command line asks for. None: found (file), none (environment), from the environment (cloud), local (state).
+
+    `context`: a context of the user's kubeconfig, whose cluster is used as it is.
+    """
 
     file: Path | None = None
     environment: str | None = None
     cloud: str | None = None
     state: str | None = None
     kubernetes_provider: Literal["auto", "official", "builtin"] = "auto"
+    context: str | None = None
 
 
 @dataclass(frozen=True)
@@ -72,8 +76,18 @@ def open_target(request: Request) -> Target:
     loaded = load_app(path, environment=request.environment, profile_check=check_profile)
     provider, profile = chosen[-1]
     app = replace(loaded.app, cloud=provider.name)
+    if request.context is not None:
+        provider, app = _at_context(provider, app, request.context)
     home = Home(app.name, app.environment, provider.name, app.cluster.name)
     return Target(path, app, provider, profile, home, tuple(loaded.warnings), loaded.environments)
+
+
+def _at_context(provider: Provider, app: App, context: str) -> tuple[Provider, App]:
+    from portable.context import AtContext, cluster_name
+
+    return AtContext(provider, context), replace(
+        app, cluster=replace(app.cluster, name=cluster_name(context), existing=True)
+    )
 
 
 def _cloud(request: Request, app: App) -> str:

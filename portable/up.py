@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING
 from portable import __version__
 from portable.certificate_stores import request_certificates
 from portable.certificates import ensure_certificates, require_way
+from portable.clusters import cluster_resources, require_existing
 from portable.dns.routes import publish_routes
 from portable.errors import PortableError, Problem, RolloutFailed, SecretsMissing, StateLocked, ToolError
 from portable.events import Emit, Notice
 from portable.kube import Kube
 from portable.outputs import Address
 from portable.plan import Plan, fingerprint, open_engine, plan_target, read_plan, require_same
-from portable.provider import LocalImages
+from portable.provider import KeptVolumes, LocalImages
 from portable.rollout import revisions
 from portable.rollout.handover import hand_over_replicas
 from portable.rollout.rollback import left_as_it_is, roll_back
@@ -127,6 +128,10 @@ def _ensure_cluster(target: Target, now: Situation, engine: Engine, emit: Emit) 
     provider, home = target.provider, target.home
     digest = cluster_digest(target)
     with step(emit, "cluster", f"cluster {home.cluster} on {provider.title}") as progress:
+        if target.app.cluster.existing:
+            require_existing(target, now.cluster)
+            progress.skip("used as it is")
+            return now.kube or Kube.reach(provider.credentials(target.app.cluster))
         if now.kube is not None and _has_cluster(now, engine, home, digest):
             progress.skip("unchanged and healthy")
             return now.kube
@@ -134,8 +139,7 @@ def _ensure_cluster(target: Target, now: Situation, engine: Engine, emit: Emit) 
             _require_machine(target, emit)
             require_way(target, now.objects, emit)
         engine.forget_vanished(home, lambda: provider.find(target.app.cluster))
-        resources = provider.cluster(target.app.cluster)
-        engine.cluster_up(home, resources, provider.resource_types(), digest=digest)
+        engine.cluster_up(home, cluster_resources(target), provider.resource_types(), digest=digest)
     return Kube.reach(provider.credentials(target.app.cluster))
 
 
@@ -171,12 +175,26 @@ def _prepare(target: Target, before: Situation, kube: Kube, secrets: SecretFiles
         if isinstance(target.provider, LocalImages):
             progress.note("loading images that are on this machine")
             target.provider.load_images(target.app.cluster, app_images(objects), emit)
-        now = look_inside(target, kube, target.provider.find(target.app.cluster))
+        _bring_back_volumes(target, objects, kube, emit)
+        now = look_inside(target, kube, before.cluster)
         if names := missing_secrets(now):
             again = f"-e {target.app.environment}" if target.app.environment else f"--cloud {target.provider.name}"
             raise SecretsMissing(names, fix="\n".join(f"portable secret set {name} {again}" for name in names))
     request_certificates(target, objects, emit)
     return now
+
+
+def _bring_back_volumes(target: Target, objects: Objects, kube: Kube, emit: Emit) -> None:
+    """Disks that outlived their cluster, where the claims that they belong to will find them again."""
+    if not isinstance(target.provider, KeptVolumes):
+        return
+    for volume in target.provider.persistent_volumes(target.app.cluster, objects.namespace):
+        claim = volume["spec"]["claimRef"]
+        live = kube.get("v1", "PersistentVolumeClaim", claim["name"], claim["namespace"])
+        if live is not None and live["spec"].get("volumeName"):
+            continue  # it has its disk
+        kube.apply(volume)
+        emit(Notice(f"the kept data of {claim['namespace']}/{claim['name']} is used again"))
 
 
 def _deploy(target: Target, now: Situation, kube: Kube, engine: Engine, emit: Emit) -> revisions.Revision:
@@ -205,10 +223,9 @@ def _roll_out(
     target: Target, now: Situation, objects: Objects, kube: Kube, engine: Engine, emit: Emit
 ) -> Mapping[str, Mapping[str, str]]:
     """Returns workload -> container -> image that really runs."""
-    kubeconfig = target.provider.credentials(target.app.cluster).kubeconfig
     with _watch(target, replace(now, objects=objects, kube=kube), emit) as watcher:
         with step(emit, "app", f"app {target.home.app} in namespace {objects.namespace}"):
-            engine.app_up(target.home, objects, kube, kubeconfig, watcher.wait, superseded="keep")
+            engine.app_up(target.home, objects, kube, kube.kubeconfig, watcher.wait, superseded="keep")
         with step(emit, "rollout", "waiting until every workload is ready"):
             watcher.wait_all()
         return watcher.images()
@@ -251,8 +268,9 @@ def _tidy(target: Target, now: Situation, kube: Kube, engine: Engine) -> None:
     revisions.prune(kube, now.objects.namespace, KEPT_REVISIONS)
     needed = revisions.names_needed(revisions.revisions(kube, now.objects.namespace))
     if set(engine.superseded(target.home, now.objects)) - set(needed):
-        kubeconfig = target.provider.credentials(target.app.cluster).kubeconfig
-        engine.app_up(target.home, now.objects, kube, kubeconfig, _no_wait, superseded="delete", protect_names=needed)
+        engine.app_up(
+            target.home, now.objects, kube, kube.kubeconfig, _no_wait, superseded="delete", protect_names=needed
+        )
 
 
 def _no_wait(_workload: str, _condition: str) -> None:

@@ -95,20 +95,32 @@ def up(session: Session, request: Request, yes: bool, plan_file: Path | None, se
     "--destroy-data", is_flag=True, help="Delete volumes and generated credentials too. There is no way back."
 )
 @click.option("--keep-cluster", is_flag=True, help="Delete the app, keep the cluster.")
+@click.option(
+    "--confirm", "confirmed", metavar="ENV", help="The name of a protected environment, in place of typing it."
+)
 @click.pass_obj
-def destroy(session: Session, request: Request, yes: bool, destroy_data: bool, keep_cluster: bool) -> None:
+def destroy(
+    session: Session, request: Request, yes: bool, destroy_data: bool, keep_cluster: bool, confirmed: str | None
+) -> None:
     """Delete the app and its cluster, but keep its data.
 
-    Volumes and generated credentials stay unless --destroy-data is given. A cluster with other apps on it is not deleted.
+    Volumes and generated credentials stay unless --destroy-data is given. A cluster with other apps on it, or one that
+    portable did not make, is not deleted. An environment with `protect: true` needs its name typed, or given by --confirm.
     """
-    _require_terminal(session, not yes, "destroy")
+    ask = not yes and confirmed is None
+    _require_terminal(session, ask, "destroy")
     from portable.destroy import destroy as tear_down
 
     with session.operation() as progress:
         words = "Delete all of this, and its data for good?" if destroy_data else "Delete all of this?"
-        confirm = None if yes else _confirm(session, progress, words)
+        confirm = _confirm(session, progress, words) if ask else None
         result = tear_down(
-            request, emit=progress, confirm=confirm, destroy_data=destroy_data, keep_cluster=keep_cluster
+            request,
+            emit=progress,
+            confirm=confirm,
+            confirmed=confirmed,
+            destroy_data=destroy_data,
+            keep_cluster=keep_cluster,
         )
     if session.json:
         session.write_result(asdict(result))
@@ -161,6 +173,9 @@ def _confirm(
         with progress.paused():
             missing = tuple(name for name in plan.missing if name not in given)
             _print_plan(session, replace(plan, missing=missing), error_stream=True)
+            if plan.typed:
+                typed = click.prompt(f"\n{words} Type {plan.typed}, the environment's name, to agree", err=True)
+                return typed.strip() == plan.typed
             return click.confirm(f"\n{words}", err=True)
 
     return confirm
@@ -175,6 +190,7 @@ def _print_plan(session: Session, plan: Plan, *, error_stream: bool) -> None:
         cluster=plan.cluster,
         app=plan.app,
         notes=plan.notes,
+        costs=plan.costs,
         missing=plan.missing,
         offline=plan.offline,
         whole=session.verbose,

@@ -108,7 +108,7 @@ def command(name: str, example: str, **attributes: Any) -> Callable[[Callable[..
 def target_options(
     *, file: Literal["argument", "option"] = "argument", engine: bool = False
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """The spec file, -e, --cloud (and with `engine` --state, --kubernetes-provider), given to the command as `request`."""
+    """The spec file, -e, --cloud, --context (and with `engine` --kubernetes-provider), given to the command as `request`."""
     path = click.Path(path_type=Path, dir_okay=False)
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -121,6 +121,7 @@ def target_options(
                 environment=kwargs.pop("environment"),
                 cloud=kwargs.pop("cloud"),
                 state=kwargs.pop("state", None),
+                context=kwargs.pop("context", None),
                 kubernetes_provider=kwargs.pop("kubernetes_provider", "auto"),
             )
             return function(*args, request=request, **kwargs)
@@ -137,6 +138,9 @@ def target_options(
         made = click.option("--state", metavar="URL", help="A Pulumi backend for state; default: files of this user.")(
             made
         )
+        made = click.option(
+            "--context", metavar="NAME", help="A context of your kubeconfig: its cluster is used as it is."
+        )(made)
         made = click.option(
             "--cloud", type=Cloud(), help="aws, gcp, azure or kind (also eks, gke, aks); default: the environment's."
         )(made)

@@ -49,6 +49,7 @@ def print_plan(
     cluster: Sequence[Change],
     app: Sequence[Change],
     notes: Iterable[str] = (),
+    costs: Iterable[str] = (),
     missing: Sequence[str] = (),
     offline: bool = False,
     whole: bool = False,
@@ -64,11 +65,12 @@ def print_plan(
         for change in moving:
             console.print(_change(console, change, whole))
     signs = glyphs(console)
-    notes = tuple(notes)
-    if notes:
-        console.print(Text("\nNotes", "quiet"))
-    for note in notes:
-        console.print(Text().append(f"  {signs.bullet} ", "quiet").append(printable(note)))
+    for heading, given in (("Costs", costs), ("Notes", notes)):
+        lines = tuple(given)
+        if lines:
+            console.print(Text(f"\n{heading}", "quiet"))
+        for line in lines:
+            console.print(Text().append(f"  {signs.bullet} ", "quiet").append(printable(line)))
     if missing:
         console.print(Text("\nSecrets without a value (`portable secret set NAME`)", "warn"))
     for name in missing:

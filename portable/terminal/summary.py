@@ -41,6 +41,10 @@ def print_destroy(console: Console, result: DestroyResult) -> None:
         console.print(Text("kept, because it holds data (--destroy-data deletes it):"))
     for kept in result.kept:
         console.print(Text(f"  {signs.bullet} {printable(kept)}"))
+    if result.left:
+        console.print(Text("left behind, and not to be removed:", "warn"))
+    for left in result.left:
+        console.print(Text(f"  {signs.bullet} {printable(left)}"))
 
 
 def print_outputs(console: Console, outputs: Mapping[str, str]) -> None:

@@ -1,0 +1,63 @@
+"""The cluster that a spec asks for, as resources that were looked at before anything is made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from portable.errors import ClusterGone, Problem, ProviderError, SpecError
+from portable.provider import ClusterResource, ClusterState, Ref, ResourceType
+from portable.spec.profile import placed
+from portable.target import Target
+
+
+def cluster_resources(target: Target) -> Sequence[ClusterResource]:
+    """What the cluster stack holds; nothing for a cluster that someone else made.
+
+    Raises SpecError with what the plugin's types find wrong, at its place in the spec.
+    """
+    cluster = target.app.cluster
+    if cluster.existing:
+        return ()
+    resources = target.provider.cluster(cluster)
+    problems = [placed(target.app, problem) for problem in _problems(resources, target.provider.resource_types())]
+    if problems:
+        raise SpecError(problems, file=str(target.file))
+    return resources
+
+
+def _problems(resources: Sequence[ClusterResource], types: Mapping[str, ResourceType]) -> list[Problem]:
+    found = [problem for entry in resources for problem in types[entry.type].check(_known(entry.inputs))]
+    return list(dict.fromkeys(found))
+
+
+def _known(value: Any) -> Any:
+    """Inputs with None for what is known only when another resource is made."""
+    if isinstance(value, Ref):
+        return None
+    if isinstance(value, Mapping):
+        return {key: _known(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_known(entry) for entry in value]
+    return value
+
+
+def costs(resources: Sequence[ClusterResource]) -> tuple[str, ...]:
+    """What the plugin says of choices that cost money."""
+    return tuple(dict.fromkeys(entry.note for entry in resources if entry.note))
+
+
+def require_existing(target: Target, found: ClusterState | None) -> None:
+    """Raises ClusterGone or ProviderError unless a cluster that someone else made is there and well."""
+    name, title = target.home.cluster, target.provider.title
+    if found is None:
+        raise ClusterGone(
+            f"there is no cluster {name!r} on {title}",
+            detail="the spec says that it exists: `cluster.existing`",
+            fix=f"correct the name, or let portable make one: `cluster: {{name: {name}}}`",
+        )
+    if not found.healthy:
+        raise ProviderError(
+            f"the cluster {name!r} is not ready: {found.detail or 'its provider does not say why'}",
+            fix="it was made by someone else, so portable does not mend it: look at it where it was made",
+        )

@@ -1,0 +1,197 @@
+"""The commands with a cluster of a cloud: through a third party's plugin, the real engine and a real API server."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from portable.kube import Kube
+from tests.contract.programs import Portable, describe_api, environment, running_pods
+from tests.control_plane import ControlPlane
+
+pytestmark = pytest.mark.contract
+
+SPEC = """\
+apiVersion: portable/v1
+kind: App
+metadata: {name: NAME}
+cluster: {name: NAME-cluster, version: "1.34", nodes: {min: 2}}
+workloads:
+  web:
+    containers:
+      main:
+        image: example.com/web:1
+        volumes: {/data: {source: data}}
+        readinessProbe: {httpGet: {path: /, port: 8080}}
+    service: {ports: {http: {port: 80, targetPort: 8080}}}
+    kind: stateful
+resources:
+  data: {type: volume, size: 1Gi}
+environments:
+  prod: {cloud: acme, protect: true}
+"""
+_numbers = itertools.count(1)
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> str:
+    """The name of an app in the current folder of `portable`; its cluster is NAME-cluster."""
+    name = f"flow{next(_numbers)}"
+    (tmp_path / "portable.yaml").write_text(SPEC.replace("NAME", name))
+    return name
+
+
+@pytest.fixture
+def portable(tmp_path: Path, acme_site: Path, acme_cloud: Path, control_plane: ControlPlane) -> Portable:
+    describe_api(acme_cloud, control_plane)
+    return Portable(tmp_path, environment(tmp_path, acme_site, acme_cloud))
+
+
+@pytest.fixture
+def pods(kube: Kube, app: str) -> Iterator[None]:
+    with running_pods(kube, app):
+        yield
+
+
+def _cluster(cloud: Path, app: str) -> dict[str, object]:
+    return json.loads((cloud / f"clusters/{app}-cluster.json").read_text())
+
+
+def test_a_cluster_of_a_cloud_from_plan_to_destroy(
+    portable: Portable, app: str, acme_cloud: Path, pods: None, kube: Kube
+) -> None:
+    assert "Acme Kubernetes Engine" in portable("providers", "list").out
+    planned = portable("plan", "--cloud", "ake")
+    assert "Cluster cluster" in planned.out
+    assert "0.10 acorns per hour" in planned.out
+    assert not (acme_cloud / "clusters").exists()
+
+    done = portable("up", "--cloud", "acme", "--yes")
+    assert "CREATING" in done.err, "progress of the cluster's creation"
+    made = _cluster(acme_cloud, app)
+    assert made["version"] == "1.34"
+    again = portable("up", "--cloud", "acme", "--yes", "--output", "json")
+    assert again.json()["changed"] is False
+    assert "secret-token" not in "".join(path.read_text(errors="replace") for path in portable.folder.rglob("*.json"))
+
+    # a change behind its back
+    (acme_cloud / f"clusters/{app}-cluster.json").write_text(json.dumps({**made, "pools": {}}))
+    planned = portable("plan", "--cloud", "acme", "--output", "json", "--detailed-exitcode", code=3).json()
+    assert [change["name"] for change in planned["cluster"] if change["operation"] == "update"] == ["cluster"]
+
+    spec = portable.folder / "portable.yaml"
+    spec.write_text(spec.read_text().replace('"1.34"', '"1.36"'))
+    portable("up", "--cloud", "acme", "--yes")
+    now = _cluster(acme_cloud, app)
+    assert (now["version"], now["uid"]) == ("1.36", made["uid"])
+    assert now["pools"] == made["pools"], "the change behind its back is put back on the way"
+
+    gone = portable("destroy", "--cloud", "acme", "--yes", "--destroy-data", "--output", "json").json()
+    assert gone["left"] == []
+    assert [path.name for path in acme_cloud.rglob("*.json")] == ["api.json"]
+    assert kube.get("v1", "Namespace", app) is None
+
+
+def test_what_is_wrong_with_the_cluster_stands_at_its_line(portable: Portable, app: str, acme_cloud: Path) -> None:
+    spec = portable.folder / "portable.yaml"
+    spec.write_text(spec.read_text().replace('"1.34"', '"1.33"'))
+    for command in (["plan"], ["up", "--yes"]):
+        refused = portable(*command, "--cloud", "acme", code=2)
+        assert "portable.yaml:4:" in refused.err
+        assert "Acme offers no Kubernetes 1.33" in refused.err
+        assert "1.34, 1.35, 1.36" in refused.err
+    assert not (acme_cloud / "networks").exists()
+
+
+def test_an_account_that_may_not_is_told_before_anything_is_made(
+    portable: Portable, app: str, acme_cloud: Path
+) -> None:
+    (acme_cloud / "permissions").write_text("networks\n")
+    refused = portable("up", "--cloud", "acme", "--yes", code=1)
+    assert "clusters.write is not allowed" in refused.err
+    assert "portable providers show acme" in refused.err
+    assert not (acme_cloud / "networks").exists()
+
+
+def test_disks_outlive_their_cluster_and_are_used_again(
+    portable: Portable, app: str, acme_cloud: Path, pods: None, kube: Kube
+) -> None:
+    portable("up", "--cloud", "acme", "--yes")
+    claims = kube.list("v1", "PersistentVolumeClaim", app)
+    claim = claims[0]["metadata"]["name"]
+    (acme_cloud / "disks").mkdir()
+    disk = {"name": f"disk-{app}", "cluster": f"{app}-cluster", "claim": f"{app}/{claim}", "size": "1Gi", "waits": 0}
+    (acme_cloud / f"disks/disk-{app}.json").write_text(json.dumps(disk))
+    forgotten = {"name": "forgotten", "cluster": f"{app}-cluster", "claim": "", "held": "a node", "waits": 0}
+    (acme_cloud / "disks/forgotten.json").write_text(json.dumps(forgotten))
+
+    gone = portable("destroy", "--cloud", "acme", "--yes", "--output", "json").json()
+    assert f"{app}/{claim} (0.01 acorns per hour)" in gone["kept"]
+    assert gone["left"] == ["disk forgotten: it is held by a node"]
+    assert (acme_cloud / f"disks/disk-{app}.json").exists()
+    # the cluster is gone, and with it what was in it
+    kube.merge_patch("v1", "PersistentVolumeClaim", claim, {"metadata": {"finalizers": None}}, app)
+    kube.delete("v1", "Namespace", app)
+    assert kube.wait_gone("v1", "Namespace", app, timeout=60)
+
+    (acme_cloud / "disks/forgotten.json").unlink()
+    done = portable("up", "--cloud", "acme", "--yes")
+    assert "is used again" in done.err
+    volume = kube.get("v1", "PersistentVolume", f"disk-{app}")
+    assert volume is not None
+    assert volume["spec"]["claimRef"]["name"] == claim
+    portable("destroy", "--cloud", "acme", "--yes", "--destroy-data")
+    assert [path.name for path in acme_cloud.rglob("*.json")] == ["api.json"]
+    kube.delete("v1", "PersistentVolume", f"disk-{app}")
+
+
+def test_an_existing_cluster_is_used_and_stays(portable: Portable, app: str, acme_cloud: Path, pods: None) -> None:
+    spec = portable.folder / "portable.yaml"
+    spec.write_text(
+        spec.read_text().replace(
+            f'cluster: {{name: {app}-cluster, version: "1.34", nodes: {{min: 2}}}}',
+            f"cluster: {{existing: {app}-cluster}}",
+        )
+    )
+    refused = portable("up", "--cloud", "acme", "--yes", code=1)
+    assert f"there is no cluster '{app}-cluster'" in refused.err
+    theirs = {"name": f"{app}-cluster", "uid": "1", "version": "1.35", "network": "theirs", "tags": {}, "waits": 0}
+    (acme_cloud / "clusters").mkdir()
+    (acme_cloud / f"clusters/{app}-cluster.json").write_text(json.dumps(theirs))
+    assert "is used as it is" in portable("plan", "--cloud", "acme").out
+    portable("up", "--cloud", "acme", "--yes")
+    assert portable("up", "--cloud", "acme", "--yes", "--output", "json").json()["changed"] is False
+    gone = portable("destroy", "--cloud", "acme", "--yes", "--destroy-data")
+    assert "portable did not make it" in gone.err
+    assert _cluster(acme_cloud, app) == theirs
+
+
+def test_a_context_of_the_users_is_used_and_stays(
+    portable: Portable, app: str, acme_cloud: Path, control_plane: ControlPlane, pods: None, kube: Kube
+) -> None:
+    (portable.folder / "kubeconfig").write_text(control_plane.kubeconfig.replace("test", "arn:acme:cluster/test"))
+    refused = portable("up", "--cloud", "acme", "--context", "other", "--yes", code=2)
+    assert "contexts in" in refused.err
+    assert "arn:acme:cluster/test" in refused.err
+    there = ("--cloud", "acme", "--context", "arn:acme:cluster/test")
+    assert "is used as it is" in portable("plan", *there).out
+    portable("up", *there, "--yes")
+    assert kube.get("apps/v1", "StatefulSet", "web", app) is not None
+    assert portable("up", *there, "--yes", "--output", "json").json()["changed"] is False
+    portable("status", *there)
+    assert "portable did not make it" in portable("destroy", *there, "--yes", "--destroy-data").err
+    assert kube.get("v1", "Namespace", app) is None
+    assert [path.name for path in acme_cloud.rglob("*.json")] == ["api.json"], "the cloud was never asked for anything"
+
+
+def test_a_protected_environment_is_destroyed_by_its_name_alone(portable: Portable, app: str) -> None:
+    refused = portable("destroy", "-e", "prod", "--yes", code=2)
+    assert "--confirm prod" in refused.err
+    refused = portable("destroy", "-e", "prod", "--yes", "--confirm", "production", code=2)
+    assert "the environment is called 'prod'" in refused.err
+    portable("destroy", "-e", "prod", "--confirm", "prod")
+    portable("destroy", "--cloud", "acme", "--yes")
