@@ -12,13 +12,13 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
-from portable.errors import ClusterError, Problem
+from portable.errors import ClusterError, Problem, ProviderError
 from portable.events import Emit
 from portable.kube import Kube
 from portable.polling import Pending, poll
 from portable.provider import Diff, Inputs, Outputs
 from portable_azure import access, operations
-from portable_azure.failures import code, told
+from portable_azure.failures import LOG_IN, code, told
 from portable_azure.session import Session
 
 CALLER = "caller"
@@ -27,6 +27,8 @@ CONTRIBUTOR = "b24988ac-6180-42a0-ab88-20f7382dd24c"
 CLUSTER_ADMIN = "b1ff04bb-8a4e-4dc4-8eb5-8693973ce19b"
 # Documented: up to 10 minutes until an assignment is known everywhere.
 PROPAGATION = 900.0
+# Who we are is known at once; a new API server may take a moment all the same.
+_REFUSALS = 5
 _OURS = uuid.UUID("5b0f6c0e-6a52-4c38-9d5c-0f6f1f0f3a51")
 
 
@@ -140,12 +142,17 @@ class ClusterAccess:
             "metadata": {},
             "spec": {"resourceAttributes": {"verb": "*", "group": "*", "resource": "*"}},
         }
+        refused = 0
         with Kube.reach(access.of(self._session, group, cluster)) as kube:
 
             def check() -> bool | Pending:
+                nonlocal refused
                 try:
                     allowed = kube.create(review)["status"].get("allowed")
                 except ClusterError as error:
+                    refused += error.status == 401
+                    if refused > _REFUSALS:
+                        raise _stranger(cluster) from error
                     return Pending(error.message)
                 return bool(allowed) or Pending("the role is not known there yet")
 
@@ -158,6 +165,14 @@ class ClusterAccess:
                 interval=self._session.interval,
                 sleep=self._session.sleep,
             )
+
+
+def _stranger(cluster: str) -> ProviderError:
+    return ProviderError(
+        f"the API server of the cluster {cluster} does not know who we are",
+        detail="it takes tokens of the tenant that its subscription belongs to",
+        fix=f"sign in to that tenant: {LOG_IN}",
+    )
 
 
 def _id(scope: str, role: str, principal: str) -> str:

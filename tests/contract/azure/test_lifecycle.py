@@ -195,7 +195,7 @@ def test_a_cluster_that_vanished_is_made_again_with_its_roles(bench: Bench) -> N
     assert first is not None
     assert second is not None
     assert first.uid != second.uid
-    assert len(bench.service.things) == 3, "the role of the first cluster's identity stays until its principal is gone"
+    assert len(bench.service.things) == 2, "the role of the first cluster's identity was left"
 
 
 @pytest.mark.parametrize("change", [{"region": "eastus"}, {"pools": {"default": Nodes(1)}}])
