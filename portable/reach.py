@@ -84,6 +84,21 @@ def port_stream(kube: Kube, namespace: str, pod: str, port: int) -> Iterator[Por
         yield PortStream(session)
 
 
+def port_answers(kube: Kube, namespace: str, pod: str, port: int, *, seconds: float = 1.0) -> bool:
+    """Whether something takes connections there: nothing is sent, and for so long no refusal comes back."""
+    try:
+        with port_stream(kube, namespace, pod, port) as stream:
+            patience = threading.Timer(seconds, stream.close)
+            patience.start()
+            try:
+                next(stream.receive(), None)
+            finally:
+                patience.cancel()
+    except ClusterError:
+        return False
+    return True
+
+
 @dataclass
 class Forward:
     """A listening port of this machine. `serve` runs until `close`."""

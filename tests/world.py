@@ -12,8 +12,19 @@ import sys
 import time
 from pathlib import Path
 
+from tests import soak
+
 ROOT = Path(__file__).resolve().parent.parent
 PORTABLE = Path(sys.executable).with_name("portable")
+
+# Tests on a cluster wait more than they compute. Those of one file stay together and in order; the slow ones come first.
+OPTIONS = ("--durations=25", "--numprocesses=3", "--dist=loadfile", "--no-loadscope-reorder")
+
+
+def _chosen(arguments: list[str]) -> list[str]:
+    """Where no tests are named: all of them, or with PORTABLE_SOAK=1 the long matrices."""
+    named = any((ROOT / argument.partition("::")[0]).exists() for argument in arguments)
+    return arguments if named or not soak.SOAK else [*arguments, *soak.MATRICES]
 
 
 def main(arguments: list[str]) -> int:
@@ -22,13 +33,7 @@ def main(arguments: list[str]) -> int:
     if arguments[:1] == ["--run"]:
         command = arguments[1:]
     else:
-        command = [
-            sys.executable,
-            "-m",
-            "pytest",
-            "--durations=25",
-            *(argument for argument in arguments if argument != "--"),
-        ]
+        command = [sys.executable, "-m", "pytest", *OPTIONS, *_chosen([each for each in arguments if each != "--"])]
     was_running = docker_engine.find() is not None
     try:
         started = time.monotonic()

@@ -196,7 +196,18 @@ def _probe(
         view, pod, spec["name"], "ProbeFailing", summary, event=shorten(answer, 400), hint=_probe_hint(said, place)
     )
     log = LogSource(pod["metadata"]["name"], spec["name"], previous=killed is not None)
-    return Finding(cause, _probe_patience(spec, said) if patience is None else patience, log)
+    if patience is not None:
+        return Finding(cause, patience, log)
+    return Finding(cause, _probe_patience(spec, said), log, _other_ports(spec, said))
+
+
+def _other_ports(spec: Mapping[str, Any], said: str) -> tuple[int, ...]:
+    """The container's ports that its probe does not ask. None where a startup probe says that the app takes its time."""
+    refused = re.search(r":(\d+): connect: connection refused", said)
+    if refused is None or spec.get("startupProbe"):
+        return ()
+    ports = [port["containerPort"] for port in spec.get("ports", ()) if port.get("protocol", "TCP") == "TCP"]
+    return tuple(port for port in ports if port != int(refused[1]))
 
 
 def _probe_hint(said: str, place: str) -> str:

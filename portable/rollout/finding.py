@@ -44,13 +44,21 @@ class LogSource:
 FetchLog: TypeAlias = Callable[[LogSource], tuple[str, ...]]
 
 
+# (pod, port) -> whether something takes connections there. Must not raise.
+Answers: TypeAlias = Callable[[str, int], bool]
+
+
 @dataclass(frozen=True)
 class Finding:
-    """`patience`: seconds for which the sign must hold to be fatal (0: at once; NEVER: only names the cause at a timeout)."""
+    """`patience`: seconds for which the sign must hold to be fatal (0: at once; NEVER: only names the cause at a timeout).
+
+    `elsewhere`: other ports of the same container. Where the app answers on one of them, it is not waiting that it lacks.
+    """
 
     cause: Cause
     patience: float
     log: LogSource | None = None
+    elsewhere: tuple[int, ...] = ()
 
     @property
     def key(self) -> tuple[str, str]:

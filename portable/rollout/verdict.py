@@ -14,7 +14,7 @@ from portable.compile.objects import CompiledWorkload
 from portable.errors import Cause, ClusterError
 from portable.provider import KubeObject
 from portable.rollout.diagnose import diagnose, timed_out
-from portable.rollout.finding import FetchLog, Finding
+from portable.rollout.finding import Answers, FetchLog, Finding
 from portable.rollout.hints import with_log
 from portable.rollout.progress import Progress, progress, shorten
 from portable.rollout.view import View
@@ -26,6 +26,9 @@ SETTLE = 3.0
 # A crash while a stateful peer (a database) is still starting may be the peer's doing: the clock starts when that is ready,
 # and the container gets so long for the kubelet's next try.
 EXCUSED = 30.0
+# So long a probe may be refused while the app answers on another port: it opens one after the other.
+ELSEWHERE = 10.0
+_ASK_AGAIN = 5.0
 # For so long a failed run waits for what else is about to fail, so that all causes are named at once.
 SOON = 5.0
 _LOGGED_EARLY = ("CrashLoop", "OutOfMemory")
@@ -53,6 +56,8 @@ class _Held:
     last: float
     excused: bool
     lines: tuple[str, ...] = ()
+    asked: float = -math.inf
+    answered: tuple[int, float] | None = None  # a port of the app that answers, and since when that is known
 
 
 @dataclass
@@ -79,8 +84,9 @@ class Judge:
         fetch_log: FetchLog,
         resources: Mapping[str, str],
         node_autoscaling: bool,
+        answers: Answers = lambda _pod, _port: False,
     ) -> None:
-        self._workloads, self._fetch_log = workloads, fetch_log
+        self._workloads, self._fetch_log, self._answers = workloads, fetch_log, answers
         self._resources, self._node_autoscaling = resources, node_autoscaling
         self._tracks = {name: _Track() for name in workloads}
 
@@ -154,7 +160,22 @@ class Judge:
         for held in sorted(_present(track), key=lambda held: held.finding.patience):
             if now - held.first >= _patience(held):
                 return self._told_in_full(track, held.finding, now)
+            if port := self._answers_elsewhere(held, now):
+                cause = held.finding.cause
+                told = replace(cause, summary=f"{cause.summary}, while the app answers on port {port}")
+                return self._told_in_full(track, replace(held.finding, cause=told), now)
         return None
+
+    def _answers_elsewhere(self, held: _Held, now: float) -> int | None:
+        """The port on which the app has answered for long enough; asked now and then until one does."""
+        if held.answered is None and now - held.asked >= _ASK_AGAIN:
+            held.asked = now
+            pod = held.finding.cause.pod
+            port = next((port for port in held.finding.elsewhere if self._answers(pod, port)), None)
+            held.answered = None if port is None else (port, now)
+        if held.answered is None or now - held.answered[1] < ELSEWHERE:
+            return None
+        return held.answered[0]
 
     def _suspect(self, track: _Track, now: float) -> bool:
         return any(now - held.first >= _patience(held) - SOON for held in _present(track))

@@ -62,7 +62,7 @@ class Watcher:
         self._dirty, self._stopped = threading.Event(), threading.Event()
         self._troubles: dict[str, ClusterError] = {}
         self._broken: Exception | None = None
-        self._judge = Judge(self._workloads, self._log, resources or {}, node_autoscaling)
+        self._judge = Judge(self._workloads, self._log, resources or {}, node_autoscaling, self._port_answers)
         self._remedies = _Remedies(kube, namespace)
         self._told: dict[str, WorkloadEvent] = {}
         self._judgements: dict[str, Judgement] = {}
@@ -251,6 +251,11 @@ class Watcher:
             if lines and not (len(lines) == 1 and lines[0].startswith("unable to retrieve container logs")):
                 return lines
         return ()
+
+    def _port_answers(self, pod: str, port: int) -> bool:
+        from portable.reach import port_answers
+
+        return port_answers(self._kube, self._namespace, pod, port)
 
 
 class _Remedies:

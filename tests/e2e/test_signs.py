@@ -101,8 +101,8 @@ SIGNS: dict[str, Sign] = {
     # what takes longest comes first
     "readiness-port": Sign(
         probed(readinessProbe={"httpGet": {"path": "/healthz", "port": 9999}, "periodSeconds": 2}),
-        "ProbeFailing", r"readiness probe of container main fails: .*:9999.*connection refused",
-        rf"nothing listens on that port: check the port in {MAIN}\.readinessProbe and service\.ports", 45.0,
+        "ProbeFailing", r"readiness probe of container main fails: .*:9999.*refused, while the app answers on port 8080",
+        rf"nothing listens on that port: check the port in {MAIN}\.readinessProbe and service\.ports", 10.0,
     ),
     "registry-unreachable": Sign(
         worker(f"localhost:{NOBODY}/shop:1.0"),
@@ -195,8 +195,7 @@ SIGNS: dict[str, Sign] = {
         {"migrate": {"kind": "job", "containers": {
             "main": container(REDIS.reference, command=["sh", "-c", "echo table orders is locked; exit 4"])}}},
         "JobFailed", r"job migrate has failed and used up its tries: container main ended with exit code 4",
-        r"correct the job and run `portable up` again", 10.0, log="table orders is locked", exit_code=4,
-        more={"patches": {"once": {"target": "Job/migrate", "merge": {"spec": {"backoffLimit": 1}}}}},
+        r"correct the job and run `portable up` again", 30.0, log="table orders is locked", exit_code=4,
     ),
 }  # fmt: skip
 

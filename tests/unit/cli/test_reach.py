@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from portable.errors import ClusterError, UsageError
-from portable.reach import choose_port, forward, ready_pod
+from portable.reach import choose_port, forward, port_answers, ready_pod
 from portable.target import Request, compile_target, open_target
 from tests.unit.cli.node import Node, serving
 from tests.unit.cli.programs import HELLO, clean_environment
@@ -140,6 +140,15 @@ def test_a_taken_local_port_is_a_usage_error() -> None:
             forward(kube, "ns", "web", 80, local_port=port, report=print),
         ):
             pass
+
+
+def test_whether_a_port_answers() -> None:
+    node = Node()
+    node.add("web-1")
+    with serving(node) as kube:
+        with website() as node.port:
+            assert port_answers(kube, "ns", "web-1", 8080)
+        assert not port_answers(kube, "ns", "web-1", 8080), "nothing listens any more"
 
 
 def test_ports_are_chosen_by_name_or_number(tmp_path: Path) -> None:

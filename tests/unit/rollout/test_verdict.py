@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -90,6 +91,39 @@ def test_what_failed_before_this_run_counts_from_the_wait_on() -> None:
     judge.awaited("readiness-404", None, 41.0)
     assert judge.judge(view, 42.0, synced=True, trouble=None).cause is None
     assert judge.judge(view, 60.0, synced=True, trouble=None).cause is not None
+
+
+@pytest.mark.parametrize(("opens_at", "verdict_at"), [(100.0, 110.0), (107.0, 120.0), (math.inf, 145.0)])
+def test_an_app_that_answers_elsewhere_will_not_answer_the_probe_later(opens_at: float, verdict_at: float) -> None:
+    view = recorded("readiness-refused")
+    spec = view.pods[0]["spec"]["containers"][0]
+    spec["ports"] = [{"containerPort": 8080}, {"containerPort": 3000, "protocol": "TCP"}]
+    asked: list[int] = []
+    cause = None
+
+    def answers(_pod: str, port: int) -> bool:
+        asked.append(port)
+        return clock >= opens_at
+
+    judge = Judge({"readiness-refused": view.workload}, lambda _: (), {}, False, answers)
+    judge.judge(View(view.workload), 0.0, synced=True, trouble=None)
+    for clock in map(float, range(100, 146)):
+        cause = judge.judge(view, clock, synced=True, trouble=None).cause
+        assert (cause is not None) == (clock >= verdict_at), clock
+    assert cause is not None
+    assert ("while the app answers on port 3000" in cause.summary) == (opens_at < math.inf)
+    assert set(asked) == {3000}
+    assert len(asked) <= 46 / 5 + 1
+
+
+def test_a_startup_probe_is_its_authors_word() -> None:
+    view = recorded("readiness-refused")
+    spec = view.pods[0]["spec"]["containers"][0]
+    spec["ports"], spec["startupProbe"] = [{"containerPort": 3000}], {"periodSeconds": 10}
+    judge = Judge({"readiness-refused": view.workload}, lambda _: (), {}, False, lambda *_: True)
+    judge.judge(View(view.workload), 0.0, synced=True, trouble=None)
+    assert judge.judge(view, 100.0, synced=True, trouble=None).cause is None
+    assert judge.judge(view, 130.0, synced=True, trouble=None).cause is None
 
 
 def test_the_log_gives_lines_and_hint() -> None:
