@@ -104,6 +104,13 @@ class Gcp:
     def token(self, cluster: Cluster) -> Token:
         return self._google.token()
 
+    # -- Identities ------------------------------------------------------------------------------------------------
+
+    def bind(self, cluster: Cluster, namespace: str, identities: Mapping[str, str]) -> None:
+        from portable_gcp.identities import bind
+
+        bind(self._google, self._place(cluster).project, namespace, identities)
+
     # -- KeptData, KeptVolumes -------------------------------------------------------------------------------------
 
     def kept_data(self, cluster: Cluster, namespace: str) -> Sequence[str]:

@@ -48,6 +48,9 @@ CALLS: dict[str, Call] = {
     "iam.projects.serviceAccounts.create": Call(
         "iam", "POST", "/v1/projects/{project}/serviceAccounts", ("iam.serviceAccounts.create",)
     ),
+    "iam.projects.serviceAccounts.list": Call(
+        "iam", "GET", "/v1/projects/{project}/serviceAccounts", ("iam.serviceAccounts.list",)
+    ),
     "iam.projects.serviceAccounts.get": Call(
         "iam", "GET", "/v1/projects/{project}/serviceAccounts/{account}", ("iam.serviceAccounts.get",)
     ),

@@ -49,14 +49,7 @@ class Cluster:
 
     def create(self, inputs: Inputs, emit: Emit) -> tuple[str, Outputs]:
         """Goes on with what an interrupted run began, and replaces what GKE gave up on."""
-        live = self._found(inputs, emit)
-        if live is None:
-            self._make(inputs, emit)
-            live = _get(self._google, _place(inputs), inputs["name"])
-            if live is None:
-                raise ProviderError(
-                    f"the cluster {inputs['name']} was made, and is gone", fix="run the same command again"
-                )
+        live = self._found(inputs, emit) or self._make(inputs, emit)
         outputs = settings.outputs(inputs, live)
         _refuse_immovable(outputs, inputs)
         return inputs["name"], self._put_right(outputs, inputs, emit)
@@ -108,7 +101,7 @@ class Cluster:
             return None
         return found
 
-    def _make(self, inputs: Inputs, emit: Emit) -> None:
+    def _make(self, inputs: Inputs, emit: Emit) -> Any:
         google, place = self._google, _place(inputs)
         version = versions.choose(inputs["version"], versions.offered(google, place), place.region)
         first = inputs.get("firstPool") or None
@@ -136,14 +129,11 @@ class Cluster:
             operations.settle(google, place, inputs["name"], what=what, emit=emit, usual=usual)
         else:
             operations.finish(google, place, operation, what=what, emit=emit, usual=usual)
-        live = self._found_or_reason(inputs, what)
-        if live.status.name == "ERROR":
-            raise operations.failed(what, live.status_message, list(live.conditions))
-
-    def _found_or_reason(self, inputs: Inputs, what: str) -> Any:
-        live = _get(self._google, _place(inputs), inputs["name"])
+        live = _get(google, place, inputs["name"])
         if live is None:
             raise ProviderError(f"{what} failed", detail="GKE took it away again", fix="run the same command again")
+        if live.status.name == "ERROR":
+            raise operations.failed(what, live.status_message, list(live.conditions))
         return live
 
     def _remove(self, known: Outputs, emit: Emit) -> None:

@@ -121,8 +121,6 @@ def parse(link: str) -> dict[str, str]:
 def listed(google: Google, call: str, project: str, filter: str = "") -> Iterator[dict[str, Any]]:
     """Every object of a list or an aggregated list, page by page."""
     query: dict[str, Any] = {"filter": filter} if filter else {}
-    if call.endswith("aggregatedList"):
-        query["returnPartialSuccess"] = "true"
     while True:
         page = google.rest(call, None, query, project=project)
         found = page.get("items", [])

@@ -20,15 +20,27 @@ _SECONDS = 120.0
 
 
 def bind(google: Google, project: str, namespace: str, wanted: Mapping[str, str], emit: Emit = nowhere) -> None:
-    """`wanted`: Kubernetes service account -> e-mail address of a Google service account.
+    """`wanted`: Kubernetes service account -> e-mail address of a Google service account; all of the namespace.
 
-    A binding that the spec no longer asks for is taken back from the accounts that it still names; one whose account it no
-    longer names at all stays, and is of no use without the annotation. Raises ProviderError.
+    What was bound there before and is not among them is released, on accounts of this project; on others' only while they are
+    named. Raises ProviderError.
     """
     ours = re.compile(re.escape(f"serviceAccount:{workload_pool(project)}[{namespace}/") + r"[^\]]+\]")
-    for account in sorted(set(wanted.values())):
+    for account in sorted({*wanted.values(), *_accounts(google, project)}):
         members = {member(project, namespace, name) for name, email in wanted.items() if email == account}
         _set(google, account, members, ours, emit)
+
+
+def _accounts(google: Google, project: str) -> list[str]:
+    """Where a binding is kept, there is no other way to find it than to look at each account."""
+    found: list[str] = []
+    query: dict[str, Any] = {"pageSize": 100}
+    while True:
+        page = google.rest("iam.projects.serviceAccounts.list", None, query, project=project)
+        found += [account["email"] for account in page.get("accounts", [])]
+        if not page.get("nextPageToken"):
+            return found
+        query["pageToken"] = page["nextPageToken"]
 
 
 def member(project: str, namespace: str, service_account: str) -> str:
@@ -72,6 +84,8 @@ def _edit(policy: dict[str, Any], members: set[str], ours: re.Pattern[str]) -> b
     """Brings the members of this namespace to what is wanted; everybody else's stay."""
     bindings = policy.setdefault("bindings", [])
     binding = next((entry for entry in bindings if entry["role"] == ROLE and not entry.get("condition")), None)
+    if binding is None and not members:
+        return False
     if binding is None:
         binding = {"role": ROLE, "members": []}
         bindings.append(binding)
@@ -80,4 +94,5 @@ def _edit(policy: dict[str, Any], members: set[str], ours: re.Pattern[str]) -> b
     if sorted(binding["members"]) == now:
         return False
     binding["members"] = now
+    policy["bindings"] = [entry for entry in bindings if entry["members"]]
     return True
