@@ -12,6 +12,9 @@ from portable.kube import Kube
 from tests import soak
 from tests.control_plane import ControlPlane, start
 
+# The width of somebody's terminal, which readline hands down to the processes of pytest-xdist.
+os.environ.pop("COLUMNS", None)
+
 
 def pytest_configure(config: pytest.Config) -> None:
     if soak.SOAK and "PYTEST_XDIST_WORKER" not in os.environ:

@@ -53,12 +53,14 @@ class Written:
         self._clock = clock
         self._state = State()
         self._lock = threading.Lock()
+        self._over = False
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_exception: object) -> None:
-        return None
+        with self._lock:
+            self._over = True
 
     @contextmanager
     def paused(self) -> Iterator[None]:
@@ -70,6 +72,8 @@ class Written:
 
     def __call__(self, event: Event) -> None:
         with self._lock, _reader_may_leave():
+            if self._over:  # a thread that had more to tell: the result is the last word
+                return
             now = self._clock()
             self._write(event, *self._state.apply(event, now), now)
 
@@ -178,6 +182,8 @@ class Live:
 
     def __call__(self, event: Event) -> None:
         with self._lock, _reader_may_leave():
+            if self._tree.hidden:
+                return
             stage, _part = self._state.apply(event, time.monotonic())
             if isinstance(event, Notice):
                 self._console.print(self._tree.notice(event))

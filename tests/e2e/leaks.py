@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -86,8 +87,12 @@ def watching_processes(values: Iterable[str]) -> Iterator[Callable[[], list[str]
 
 
 def _content(path: Path) -> bytes:
-    content = path.read_bytes()
-    return gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
+    """As far as it is written: other tests are at work, and files of theirs begin and go."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return b""
+    return zlib.decompressobj(wbits=zlib.MAX_WBITS | 16).decompress(content) if content[:2] == b"\x1f\x8b" else content
 
 
 def _holds(content: bytes, values: Iterable[str]) -> bool:

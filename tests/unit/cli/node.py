@@ -196,11 +196,12 @@ def _carry(client: socket.socket, port: int | None) -> None:
     opening = struct.pack("<H", port or 0)
     for channel in (b"\x00", b"\x01"):
         client.sendall(web.send(BytesMessage(channel + opening)))
-    if port is None:
+    try:
+        upstream = socket.create_connection(("127.0.0.1", port or 0))  # nothing listens on 0
+    except OSError:
         client.sendall(web.send(BytesMessage(b"\x01" + b"connection refused")))
         client.sendall(web.send(CloseConnection(1000)))
         return
-    upstream = socket.create_connection(("127.0.0.1", port))
 
     def back() -> None:
         with suppress(OSError):

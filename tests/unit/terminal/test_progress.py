@@ -165,6 +165,20 @@ def test_events_from_many_threads_are_whole_lines() -> None:
     assert len([json.loads(line) for line in stream.getvalue().splitlines()]) == 400
 
 
+def test_what_a_thread_tells_after_the_end_is_not_shown() -> None:
+    stream = StringIO()
+    with json_lines(stream) as lines:
+        lines(Notice("before"))
+    lines(Notice("after"))
+    assert [json.loads(line)["message"] for line in stream.getvalue().splitlines()] == ["before"]
+    console, shown = terminal()
+    with Live(console) as live:
+        live(Notice("before"))
+    live(Notice("after"))
+    assert "before" in shown.getvalue()
+    assert "after" not in shown.getvalue()
+
+
 def test_a_pipe_and_ci_get_lines_a_terminal_gets_the_tree(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CI", raising=False)
     monkeypatch.setenv("TERM", "xterm")
