@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from portable.polling import pace
 from portable.provider import Token
 from portable_azure import configuration, failures
 
@@ -40,7 +41,7 @@ class Session:
     ) -> None:
         self.interval = interval
         self.sleep = sleep
-        self._options = {"polling_interval": interval, **(options or {})}
+        self._options = {"polling_interval": pace(interval), **(options or {})}
 
     @cached_property
     def subscription(self) -> str:

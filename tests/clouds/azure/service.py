@@ -19,7 +19,7 @@ from urllib.parse import parse_qs, unquote
 
 from tests.clouds.azure import aks
 from tests.clouds.azure.aks import Body, Refusal, Work
-from tests.clouds.azure.entra import ARM, CALLER, AKS_SERVER, Entra, refused
+from tests.clouds.azure.entra import AKS_SERVER, ARM, CALLER, Entra, refused
 from tests.clouds.front import Fault, HttpReply, HttpRequest
 
 SUBSCRIPTION = "00000000-0000-0000-0000-000000000001"
@@ -106,6 +106,13 @@ _ROUTES = (
         "federated_put",
     ),
     (
+        "GET",
+        "(?P<id>/subscriptions/.+/userassignedidentities/[^/]+/federatedidentitycredentials/[^/]+)",
+        "2023-01-31",
+        "FederatedIdentityCredentials_Get",
+        "thing_get",
+    ),
+    (
         "DELETE",
         "(?P<id>/subscriptions/.+/userassignedidentities/[^/]+/federatedidentitycredentials/[^/]+)",
         "2023-01-31",
@@ -113,7 +120,13 @@ _ROUTES = (
         "thing_delete",
     ),
     ("GET", _S + "/providers/microsoft.authorization/permissions", "2022-04-01", "Permissions_List", "permissions"),
-    ("POST", _S + "/providers/(?P<namespace>microsoft.[a-z]+)/register", "2025-04-01", "Providers_Register", "register"),
+    (
+        "POST",
+        _S + "/providers/(?P<namespace>microsoft.[a-z]+)/register",
+        "2025-04-01",
+        "Providers_Register",
+        "register",
+    ),
     (
         "GET",
         _S + "/providers/microsoft.compute/locations/(?P<location>[^/]+)/usages",
@@ -166,7 +179,7 @@ class AzureService:
         self.denied_reviews = 1
         self.permitted: list[str] = ["*"]
         self.registered = True
-        self.cores = (0, 100)
+        self.cores: tuple[int, int] = (0, 100)
         self._work: dict[str, Work] = {}
         self._busy: dict[tuple[str, str], Work] = {}
         self._deleting: dict[str, Work] = {}
@@ -254,7 +267,9 @@ class AzureService:
         if group.lower() not in self.groups:
             self._make_group(group, "westeurope", {})
         id = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{group}/providers/Microsoft.ContainerService/managedClusters/{name}"
-        made = aks.new_cluster(name, body, "westeurope", {"id": id, "nodeResourceGroup": f"MC_{group}_{name}_westeurope"})
+        made = aks.new_cluster(
+            name, body, "westeurope", {"id": id, "nodeResourceGroup": f"MC_{group}_{name}_westeurope"}
+        )
         for part in (made["properties"], *made["properties"]["agentPoolProfiles"]):
             part["provisioningState"] = "Succeeded"
         self.clusters[group.lower(), name] = made
