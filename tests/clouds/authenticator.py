@@ -22,7 +22,8 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.error import HTTPError
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
+from xml.etree import ElementTree
 
 from portable.events import nowhere
 from portable.tools import GoBuild, go_build
@@ -140,9 +141,8 @@ def _amazons_hosts(certificate: Path, key: Path, stand_in: str, keys: Mapping[st
 
         def do_GET(self) -> None:
             headers = {name.lower(): value for name, value in self.headers.items()}
-            status, content_type, body = _redeem(stand_in, self.path, headers, keys)
+            status, body = _redeem(stand_in, self.path, headers, keys)
             self.send_response_only(status)
-            self.send_header("Content-Type", content_type)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
@@ -160,16 +160,26 @@ def _amazons_hosts(certificate: Path, key: Path, stand_in: str, keys: Mapping[st
         server.server_close()
 
 
-def _redeem(stand_in: str, target: str, headers: Mapping[str, str], keys: Mapping[str, str]) -> tuple[int, str, bytes]:
+def _redeem(stand_in: str, target: str, headers: Mapping[str, str], keys: Mapping[str, str]) -> tuple[int, bytes]:
+    """The stand-in's answer as the JSON that the authenticator asks for: moto knows STS's XML only, and no presigned requests."""
     if not is_signed(target, headers, keys):
-        return 403, "text/plain", b"SignatureDoesNotMatch"
+        return 403, b"SignatureDoesNotMatch"
+    query = dict(parse_qsl(urlsplit(target).query))
+    asked = urlencode({name: value for name, value in query.items() if not name.startswith("X-Amz-")})
+    fields = ("Credential", "SignedHeaders", "Signature")
+    signed = ", ".join(f"{name}={query[f'X-Amz-{name}']}" for name in fields)
     connection = http.client.HTTPConnection(urlsplit(stand_in).netloc, timeout=20)
     try:
-        connection.request("GET", target, headers=dict(headers))
+        named = {"Host": headers["host"], "Authorization": f"AWS4-HMAC-SHA256 {signed}"}
+        connection.request("GET", f"/?{asked}", headers=named)
         reply = connection.getresponse()
-        return reply.status, reply.headers.get("Content-Type", ""), reply.read()
+        body = reply.read()
     finally:
         connection.close()
+    if reply.status != 200:
+        return reply.status, body
+    found = {entry.tag.rpartition("}")[2]: entry.text for entry in ElementTree.fromstring(body)[0]}
+    return 200, json.dumps({"GetCallerIdentityResponse": {"GetCallerIdentityResult": found}}).encode()
 
 
 def is_signed(target: str, headers: Mapping[str, str], keys: Mapping[str, str]) -> bool:

@@ -3,8 +3,8 @@
 Real: the cluster, its pods, volumes and routes, and its API server, which asks a token webhook who calls, as those of the
 clouds do. What the clouds' own controllers would do is stood in for by kind's add-ons, since those controllers work on their cloud alone:
 
-* disks: kind's volume provisioner, once for each of the clouds' driver names, so that the clouds' storage classes work as they are
-* routes: kind's ingress controller, once for each of the clouds' Ingress classes, each with an address of its own
+* disks: kind's volume provisioner, under the names of the clouds' drivers (`serve_disks`)
+* routes: kind's ingress controller, once for each cloud (`tests.clouds.load_balancers`)
 * registries: the images are put into the node under the names that the clouds would pull. The databases are those that portable builds
   from Debian's packages, under the official images' names: nothing can be pulled here
 """
@@ -15,7 +15,6 @@ import copy
 import json
 import secrets
 import subprocess
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,15 +25,12 @@ import yaml
 
 from portable.events import nowhere
 from portable.kube import Kube
-from portable.provider import KubeObject
 from portable_kind import addons, docker, docker_engine, images, kind, node_images, ports
 from portable_kind.configuration import Configuration
 from portable_kind.profile import SELF_BUILT_IMAGES
 from tests.clouds.token_webhook import TokenWebhook
 
 _IN_NODE = "/etc/portable-webhook"
-_READY_SECONDS = 180.0
-_ROUTES = "portable-ingress"  # the namespace of kind's controller
 
 
 @dataclass(frozen=True)
@@ -99,13 +95,15 @@ def _create(name: str, folder: Path, mounted: Path) -> None:
 
 
 def with_webhook(document: dict[str, Any], mounted: Path) -> dict[str, Any]:
-    """A kind configuration whose API server asks the webhook that `mounted`/config names, for each token once in two minutes."""
+    """A kind configuration whose API server asks the webhook that `mounted`/config names."""
     changed = copy.deepcopy(document)
     changed["nodes"][0]["extraMounts"].append({"hostPath": str(mounted), "containerPath": _IN_NODE, "readOnly": True})
     volume = {"name": "webhook", "hostPath": _IN_NODE, "mountPath": _IN_NODE, "readOnly": True, "pathType": "Directory"}
     flags = {
         "authentication-token-webhook-config-file": f"{_IN_NODE}/config",
         "authentication-token-webhook-version": "v1",
+        # what a caller may do changes while `up` is at work
+        "authentication-token-webhook-cache-ttl": "3s",
     }
     patch: list[dict[str, Any]] = [
         {"op": "add", "path": "/apiServer/extraArgs/-", "value": {"name": name, "value": value}}
@@ -137,77 +135,17 @@ def load_images(cluster: ClusterBehind, own: Sequence[str], databases: Mapping[s
         docker.execute(cluster.node, *images.CTR, "tag", "--force", images.canonical(source), target)
 
 
-def serve_disks(cluster: ClusterBehind, driver: str, classes: Sequence[str] = ()) -> None:
-    """kind's provisioner under a cloud's `driver` name; `classes` are those that the cloud's clusters come with."""
-    provisioner = cluster.kube.get("apps/v1", "Deployment", "local-path-provisioner", "local-path-storage")
-    assert provisioner is not None
-    name = driver.partition(".")[0] + "-" + driver.rpartition(".")[2]
-    copied = _copy_of(provisioner, name)
-    command = copied["spec"]["template"]["spec"]["containers"][0]["command"]
-    position = next(i for i, argument in enumerate(command) if argument.startswith("--provisioner-name="))
-    command[position] = f"--provisioner-name={driver}"
-    cluster.kube.apply(copied)
-    for each in classes:
-        cluster.kube.apply(
-            {
-                "apiVersion": "storage.k8s.io/v1",
-                "kind": "StorageClass",
-                "metadata": {"name": each},
-                "provisioner": driver,
-                "volumeBindingMode": "WaitForFirstConsumer",
-                "reclaimPolicy": "Delete",
-                "allowVolumeExpansion": True,
-            }
-        )
-
-
-def serve_routes(cluster: ClusterBehind, ingress_class: str) -> str:
-    """kind's ingress controller for one more class; returns the address where it answers on ports 80 and 443."""
-    controller = cluster.kube.get("apps/v1", "DaemonSet", "portable-ingress", _ROUTES)
-    assert controller is not None
-    name = ingress_class.replace(".", "-")
-    copied = _copy_of(controller, name)
-    copied["kind"] = "Deployment"
-    pod = copied["spec"]["template"]["spec"]
-    pod["hostNetwork"] = False
-    pod["containers"][0]["command"] = ["portable-ingress", f"-class={ingress_class}"]
-    cluster.kube.apply(copied)
-    cluster.kube.apply(
-        {
-            "apiVersion": "v1",
-            "kind": "Service",
-            "metadata": {"name": name, "namespace": _ROUTES},
-            "spec": {
-                "type": "LoadBalancer",
-                "selector": {"app.kubernetes.io/name": name},
-                "ports": [{"name": "http", "port": 80}, {"name": "https", "port": 443}],
-            },
-        }
-    )
-    return _address(cluster.kube, name)
-
-
-def _copy_of(live: KubeObject, name: str) -> KubeObject:
-    """A controller like `live` under another name, in the same namespace and with the same service account."""
+def serve_disks(kube: Kube, driver: str) -> None:
+    """kind's provisioner once more, under the name of a cloud's `driver`: the cloud's own storage classes then work as they are."""
+    live = kube.get("apps/v1", "Deployment", "local-path-provisioner", "local-path-storage")
+    assert live is not None
+    name = driver.replace(".", "-")
     labels = {"app.kubernetes.io/name": name}
     template = copy.deepcopy(live["spec"]["template"])
     template["metadata"] = {"labels": labels}
-    for port in (port for container in template["spec"]["containers"] for port in container.get("ports", ())):
-        port.pop("hostPort", None)
-    return {
-        "apiVersion": live["apiVersion"],
-        "kind": live["kind"],
-        "metadata": {"name": name, "namespace": live["metadata"]["namespace"]},
-        "spec": {"selector": {"matchLabels": labels}, "template": template},
-    }
-
-
-def _address(kube: Kube, service: str) -> str:
-    end = time.monotonic() + _READY_SECONDS
-    while time.monotonic() < end:
-        live = kube.get("v1", "Service", service, _ROUTES)
-        entries = (live or {}).get("status", {}).get("loadBalancer", {}).get("ingress", ())
-        if entries:
-            return entries[0]["ip"]
-        time.sleep(0.5)
-    raise AssertionError(f"the Service {service} got no address within {_READY_SECONDS:.0f} s")
+    command = template["spec"]["containers"][0]["command"]
+    position = next(i for i, argument in enumerate(command) if argument.startswith("--provisioner-name="))
+    command[position] = f"--provisioner-name={driver}"
+    metadata = {"name": name, "namespace": live["metadata"]["namespace"]}
+    spec: dict[str, Any] = {"selector": {"matchLabels": labels}, "template": template}
+    kube.apply({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec})

@@ -21,16 +21,21 @@ class Answer:
 
 
 def fetch(
-    url: str, *, method: str = "GET", body: bytes | dict[str, Any] | None = None, trust: ssl.SSLContext | None = None
+    url: str,
+    *,
+    method: str = "GET",
+    body: bytes | dict[str, Any] | None = None,
+    trust: ssl.SSLContext | None = None,
+    address: str = "127.0.0.1",
 ) -> Answer:
-    """Connects to 127.0.0.1, since not every resolver knows that *.localhost is here. `trust`: portable's authority unless given.
+    """Connects to `address`, since not every resolver knows that *.localhost is here. `trust`: portable's authority unless given.
 
     Raises OSError (ssl.SSLError, ConnectionError, TimeoutError).
     """
     parts = urlsplit(url)
     tls = parts.scheme == "https"
     connection = HTTPConnection(parts.netloc)
-    plain = socket.create_connection(("127.0.0.1", parts.port or (443 if tls else 80)), timeout=30)
+    plain = socket.create_connection((address, parts.port or (443 if tls else 80)), timeout=30)
     connection.sock = (trust or authority()).wrap_socket(plain, server_hostname=parts.hostname) if tls else plain
     try:
         content = json.dumps(body).encode() if isinstance(body, dict) else body
