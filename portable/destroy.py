@@ -12,6 +12,7 @@ from portable.dns.routes import withdraw_routes
 from portable.errors import PortableError, UsageError
 from portable.events import Emit, Notice
 from portable.home import Home, app_homes
+from portable.identities import release_identities
 from portable.kube import Kube
 from portable.plan import Fingerprint, Plan, open_engine
 from portable.provider import KeptData, Sweep
@@ -127,6 +128,7 @@ def _delete_app(target: Target, engine: Engine, emit: Emit, destroy_data: bool) 
             kube = Kube.reach(provider.credentials(target.app.cluster))
             withdraw_routes(target, kube, objects, emit)
             kept = engine.app_destroy(home, kube, destroy_data=destroy_data)
+            release_identities(target, objects.namespace)
         delete_certificates(target, emit)
     return kept
 

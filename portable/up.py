@@ -18,6 +18,7 @@ from portable.clusters import cluster_resources, require_existing
 from portable.dns.routes import publish_routes
 from portable.errors import PortableError, Problem, RolloutFailed, SecretsMissing, StateLocked, ToolError
 from portable.events import Emit, Notice
+from portable.identities import bind_identities
 from portable.kube import Kube
 from portable.outputs import Address
 from portable.plan import Plan, fingerprint, open_engine, plan_target, read_plan, require_same
@@ -175,6 +176,7 @@ def _prepare(target: Target, before: Situation, kube: Kube, secrets: SecretFiles
         if isinstance(target.provider, LocalImages):
             progress.note("loading images that are on this machine")
             target.provider.load_images(target.app.cluster, app_images(objects), emit)
+        bind_identities(target, objects.namespace, progress)
         _bring_back_volumes(target, objects, kube, emit)
         now = look_inside(target, kube, before.cluster)
         if names := missing_secrets(now):

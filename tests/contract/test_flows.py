@@ -29,6 +29,7 @@ workloads:
         readinessProbe: {httpGet: {path: /, port: 8080}}
     service: {ports: {http: {port: 80, targetPort: 8080}}}
     kind: stateful
+    identity: robot
 resources:
   data: {type: volume, size: 1Gi}
 environments:
@@ -74,6 +75,8 @@ def test_a_cluster_of_a_cloud_from_plan_to_destroy(
     assert "CREATING" in done.err, "progress of the cluster's creation"
     made = _cluster(acme_cloud, app)
     assert made["version"] == "1.34"
+    bound = json.loads((acme_cloud / f"bindings/{app}-cluster.{app}.json").read_text())
+    assert bound["identities"] == {"web": "robot"}
     again = portable("up", "--cloud", "acme", "--yes", "--output", "json")
     assert again.json()["changed"] is False
     assert "secret-token" not in "".join(path.read_text(errors="replace") for path in portable.folder.rglob("*.json"))

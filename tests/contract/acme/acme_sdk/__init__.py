@@ -16,7 +16,7 @@ from typing import Any, Literal
 VERSIONS = ("1.34", "1.35", "1.36")
 ASKED_UNTIL_READY = 2
 
-Kind = Literal["networks", "clusters", "disks"]
+Kind = Literal["networks", "clusters", "disks", "bindings"]
 
 
 class AcmeError(Exception):

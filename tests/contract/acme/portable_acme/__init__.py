@@ -30,7 +30,7 @@ CLUSTER = "portable:acme:Cluster"
 
 
 class Acme:
-    """`Provider`, and of the optional capabilities `Tokens`, `Sweep`, `KeptData` and `KeptVolumes`."""
+    """`Provider`, and of the optional capabilities `Tokens`, `Identities`, `Sweep`, `KeptData` and `KeptVolumes`."""
 
     protocol = PROTOCOL_VERSION
     name = "acme"
@@ -78,7 +78,7 @@ class Acme:
         return account.checks()
 
     def permissions(self) -> str:
-        return "networks: read, write\nclusters: read, write\ndisks: read, delete\n"
+        return "networks: read, write\nclusters: read, write\nbindings: read, write\ndisks: read, delete\n"
 
     # -- Tokens ----------------------------------------------------------------------------------------------------
 
@@ -86,6 +86,13 @@ class Acme:
         from portable_acme import account
 
         return account.token()
+
+    # -- Identities ------------------------------------------------------------------------------------------------
+
+    def bind(self, cluster: Cluster, namespace: str, identities: Mapping[str, str]) -> None:
+        from portable_acme import account
+
+        account.bind(f"{cluster.name}.{namespace}", identities)
 
     # -- Sweep -----------------------------------------------------------------------------------------------------
 

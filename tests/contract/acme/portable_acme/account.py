@@ -59,6 +59,14 @@ def token() -> Token:
         return Token(*client.sign_in())
 
 
+def bind(name: str, identities: Mapping[str, str]) -> None:
+    with acme() as client:
+        if described(client, "bindings", name) is not None:
+            client.delete("bindings", name)
+        if identities:
+            client.create("bindings", name, {"identities": dict(identities)})
+
+
 def checks() -> Sequence[Check]:
     try:
         with acme() as client:

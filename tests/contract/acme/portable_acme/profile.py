@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from portable.provider import IngressProfile, Profile, StorageProfile
+from portable.provider import IdentityProfile, IngressProfile, Profile, StorageProfile
 
 PROFILE = Profile(
     cloud="acme",
@@ -12,6 +12,7 @@ PROFILE = Profile(
     ingress=IngressProfile(class_name="acme"),
     load_balancer_class="acme.example/balancer",
     policy_enforced=True,
-    unsupported={"workloads.*.identity": "Acme has no identities", "cluster.private": "Acme has no private nodes"},
+    identity=IdentityProfile(),
+    unsupported={"cluster.private": "Acme has no private nodes"},
     aliases=("ake",),
 )
