@@ -36,25 +36,33 @@ def serving(service: AzureService, location: str = "westeurope") -> Iterator[Wor
     """Where the service has no API server of its own to hand out, its few lines are reached by the same certificate."""
     with TemporaryDirectory() as name:
         folder = Path(name)
-        certificate, key = _certificate()
-        (folder / "ca.pem").write_text(certificate)
-        (folder / "server.pem").write_text(key + certificate)
+        context = certified(folder)
         if not service.endpoint:
-            service.authority = certificate
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(folder / "server.pem")
-        (folder / "server.pem").unlink()
+            service.authority = (folder / "ca.pem").read_text()
         with Front(service, tls=context).serving() as front:
-            yield World(front, service, _environment(front, folder, location), folder)
+            yield World(front, service, environment(front, folder, location=location), folder)
 
 
-def _environment(front: Front, folder: Path, location: str) -> dict[str, str]:
+def certified(folder: Path) -> ssl.SSLContext:
+    """What a server on 127.0.0.1 shows; what to trust it by is left in ca.pem."""
+    certificate, key = _certificate()
+    (folder / "ca.pem").write_text(certificate)
+    (folder / "server.pem").write_text(key + certificate)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "server.pem")
+    (folder / "server.pem").unlink()
+    return context
+
+
+def environment(
+    front: Front, folder: Path, *, location: str = "westeurope", subscription: str = SUBSCRIPTION
+) -> dict[str, str]:
     return {
         "AZURE_AUTHORITY_HOST": front.url,
         "AZURE_TENANT_ID": TENANT,
         "AZURE_CLIENT_ID": CLIENT,
         "AZURE_CLIENT_SECRET": SECRET,
-        "AZURE_SUBSCRIPTION_ID": SUBSCRIPTION,
+        "AZURE_SUBSCRIPTION_ID": subscription,
         "AZURE_DEFAULTS_LOCATION": location,
         "AZURE_CONFIG_DIR": str(folder),
         # nothing but the variables above is asked: no metadata service, no CLI

@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 from portable.compile import compile_app
 from portable.compile.objects import Item, Objects, logical_name
 from portable.compile.render import render_yaml
-from portable.errors import ProviderError, SpecError
-from portable.events import nowhere
+from portable.errors import SpecError
 from portable.provider import IdentityProfile, load_provider
 from portable.spec.model import App, Cluster, Database, Patch, Route, Scale, Secret, Volume
 from tests.unit.compile.apps import PROFILE, app, compiled, manifests, workload
@@ -179,20 +178,10 @@ def test_a_database_stands_under_resources() -> None:
 
 
 @pytest.mark.parametrize(("name", "alias"), [("aws", "eks"), ("gcp", "gke"), ("azure", "aks")])
-def test_cloud_plugins_compile_now_and_say_what_comes_later(name: str, alias: str) -> None:
+def test_cloud_plugins_are_found_by_both_names(name: str, alias: str) -> None:
     provider = load_provider(alias)
     assert (provider.name, provider.profile(Cluster()).cloud) == (name, name)
     assert provider.profile(Cluster()).aliases == provider.aliases == (alias,)
-    for call in (
-        lambda: provider.cluster(Cluster()),
-        lambda: provider.find(Cluster()),
-        lambda: provider.credentials(Cluster()),
-    ):
-        with pytest.raises(ProviderError, match="comes with the next release") as caught:
-            call()
-        assert f"render --cloud {alias}" in caught.value.fix
-    (check,) = provider.doctor(Cluster(), fix=False, emit=nowhere)
-    assert check.status == "missing"
 
 
 def test_profiles_name_images_by_digest() -> None:
