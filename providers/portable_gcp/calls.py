@@ -195,3 +195,25 @@ CALLS: dict[str, Call] = {
         )
     },
 }
+
+_ZONES = "/dns/v1/projects/{project}/managedZones"
+
+# Only where routes want records and the project has zones: a role of its own, so that it can be left out.
+DNS_CALLS: dict[str, Call] = {
+    "dns.managedZones.list": Call("dns", "GET", _ZONES, ("dns.managedZones.list",)),
+    "dns.resourceRecordSets.list": Call(
+        "dns", "GET", f"{_ZONES}/{{managedZone}}/rrsets", ("dns.resourceRecordSets.list",)
+    ),
+    "dns.changes.create": Call(
+        "dns",
+        "POST",
+        f"{_ZONES}/{{managedZone}}/changes",
+        (
+            "dns.changes.create",
+            "dns.resourceRecordSets.create",
+            "dns.resourceRecordSets.delete",
+            "dns.resourceRecordSets.update",
+        ),
+    ),
+    "dns.changes.get": Call("dns", "GET", f"{_ZONES}/{{managedZone}}/changes/{{changeId}}", ("dns.changes.get",)),
+}

@@ -18,7 +18,7 @@ from portable.provider import ClusterState, Diff, Inputs, Outputs
 from portable_gcp import naming, operations, ownership, pools, settings, versions
 from portable_gcp.operations import HOUR
 from portable_gcp.place import Place, zone_of
-from portable_gcp.session import Google, Refused
+from portable_gcp.session import Google, Refused, word
 
 USUAL = {settings.AUTOPILOT: "5-8 min", settings.STANDARD: "5-10 min"}
 UPGRADE = "10-25 min"
@@ -57,7 +57,7 @@ class Cluster:
     def read(self, object_id: str, inputs: Inputs, outputs: Outputs) -> Outputs | None:
         live = _get(self._google, _place(outputs), outputs["name"])
         # one of the same name that somebody made meanwhile is not this one
-        if live is None or live.id != outputs["uid"] or live.status.name in _GONE:
+        if live is None or live.id != outputs["uid"] or word(live.status) in _GONE:
             return None
         return settings.outputs(_plain(outputs), live)
 
@@ -88,14 +88,14 @@ class Cluster:
                     f"a cluster {name} exists in {place.region} and was not made by portable",
                     fix=f"to use it, set cluster.existing: {name}; else choose another cluster.name",
                 )
-            if live is not None and live.status.name in (*_STARTING, *_GONE):
-                return Pending(live.status.name.lower())
+            if live is not None and word(live.status) in (*_STARTING, *_GONE):
+                return Pending(word(live.status).lower())
             return live or False
 
         found = self._poll(look, f"cluster {name}", emit, USUAL[inputs["mode"]])
         if found is False:
             return None
-        if found.status.name == "ERROR":
+        if word(found.status) == "ERROR":
             emit(Step("cluster", "progress", detail=f"removing a cluster that GKE gave up on: {_reason(found)}"))
             self._remove(inputs, emit)
             return None
@@ -132,7 +132,7 @@ class Cluster:
         live = _get(google, place, inputs["name"])
         if live is None:
             raise ProviderError(f"{what} failed", detail="GKE took it away again", fix="run the same command again")
-        if live.status.name == "ERROR":
+        if word(live.status) == "ERROR":
             raise operations.failed(what, live.status_message, list(live.conditions))
         return live
 
@@ -220,8 +220,8 @@ def find(google: Google, place: Place, name: str) -> Any | None:
 
 
 def state(live: Any) -> ClusterState:
-    healthy = live.status.name in ("RUNNING", "RECONCILING")
-    detail = "" if healthy else f"{live.status.name}: {_reason(live)}"
+    healthy = word(live.status) in ("RUNNING", "RECONCILING")
+    detail = "" if healthy else f"{word(live.status)}: {_reason(live)}"
     return ClusterState(live.name, healthy, detail, live.current_master_version, live.id)
 
 

@@ -9,7 +9,7 @@ from portable.errors import ProviderError
 from portable.events import Emit
 from portable.polling import Pending, poll
 from portable_gcp.place import Place
-from portable_gcp.session import Google, Refused
+from portable_gcp.session import Google, Refused, word
 
 HOUR = 3600.0
 # How often a refusal without an operation to wait for is believed to pass by itself (a new account that not every server knows).
@@ -45,7 +45,7 @@ def change(
             unexplained += 0 if running else 1
             if unexplained > _UNEXPLAINED:
                 raise
-            return Pending(f"waiting for {running[0].operation_type.name if running else 'its turn'}")
+            return Pending(f"waiting for {word(running[0].operation_type) if running else 'its turn'}")
 
     operation = poll(begin, what=what, timeout=HOUR, emit=emit, interval=google.pace.poll, sleep=google.pace.sleep)
     finish(google, place, operation, what=what, emit=emit, usual=usual)
@@ -58,7 +58,7 @@ def finish(google: Google, place: Place, operation: Any, *, what: str, emit: Emi
         found = google.container(
             "container.projects.locations.operations.get", name=f"{place.parent}/operations/{operation.name}"
         )
-        return found if found.status.name == "DONE" else Pending(_progress(found))
+        return found if word(found.status) == "DONE" else Pending(_progress(found))
 
     done = poll(
         look, what=what, timeout=2 * HOUR, emit=emit, usual=usual, interval=google.pace.poll, sleep=google.pace.sleep
@@ -83,15 +83,13 @@ def under_way(google: Google, place: Place, cluster: str) -> list[Any]:
     return [
         operation
         for operation in found.operations
-        if operation.status.name != "DONE" and f"/clusters/{cluster}/" in f"{operation.target_link}/"
+        if word(operation.status) != "DONE" and f"/clusters/{cluster}/" in f"{operation.target_link}/"
     ]
 
 
 def failed(what: str, reason: str, conditions: list[Any]) -> ProviderError:
     """`conditions`: GKE's StatusConditions, which say more than the reason."""
-    codes = [condition.canonical_code.name for condition in conditions] + [
-        condition.code.name for condition in conditions
-    ]
+    codes = [word(condition.code) for condition in conditions]
     words = "; ".join(dict.fromkeys(filter(None, [reason, *(condition.message for condition in conditions)])))
     hint = next((hint for code, hint in _HINTS.items() if code in codes or code in words), "")
     if not hint and "quota" in words.lower():
@@ -108,4 +106,4 @@ def _progress(operation: Any) -> str:
         total = counted.get(f"{name}_TOTAL", 0)
         if not name.endswith("_TOTAL") and done < total:
             return f"{name.lower().removeprefix('cluster_')} {done} of {total}"
-    return operation.detail or operation.status.name.lower()
+    return operation.detail or word(operation.status).lower()

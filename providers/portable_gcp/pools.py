@@ -19,7 +19,7 @@ from portable.polling import Pending, poll
 from portable.provider import Diff, Inputs, Outputs
 from portable_gcp import compute, machines, naming, operations, ownership, versions
 from portable_gcp.place import Place
-from portable_gcp.session import SCOPE, Google, Refused
+from portable_gcp.session import SCOPE, Google, Refused, word
 
 USUAL = "2-4 min"
 MOST_ZONES = 3
@@ -50,7 +50,7 @@ class NodePool:
 
     def read(self, object_id: str, inputs: Inputs, outputs: Outputs) -> Outputs | None:
         live = _get(self._google, outputs)
-        return None if live is None or live.status.name == "STOPPING" else self._outputs(outputs, live)
+        return None if live is None or word(live.status) == "STOPPING" else self._outputs(outputs, live)
 
     def update(self, object_id: str, outputs: Outputs, old: Inputs, new: Inputs, emit: Emit) -> Outputs:
         return self._put_right(self._read(new), new, emit)
@@ -78,13 +78,13 @@ class NodePool:
 
         def look() -> Any:
             live = _get(google, inputs)
-            if live is not None and live.status.name in ("PROVISIONING", "STOPPING"):
-                return Pending(live.status.name.lower())
+            if live is not None and word(live.status) in ("PROVISIONING", "STOPPING"):
+                return Pending(word(live.status).lower())
             return live or False
 
         what = f"node pool {inputs['name']}"
         found = poll(look, what=what, timeout=3600, emit=emit, usual=USUAL, interval=pace.poll, sleep=pace.sleep)
-        if found is not False and found.status.name == "ERROR":
+        if found is not False and word(found.status) == "ERROR":
             emit(
                 Step("cluster", "progress", detail=f"removing a node pool that GKE gave up on: {found.status_message}")
             )
@@ -108,7 +108,7 @@ class NodePool:
                 raise
             operations.settle(google, place, inputs["cluster"], what=what, emit=emit, usual=USUAL)
         live = _get(google, inputs)
-        if live is not None and live.status.name in ("ERROR", "RUNNING_WITH_ERROR"):
+        if live is not None and word(live.status) in ("ERROR", "RUNNING_WITH_ERROR"):
             raise operations.failed(what, live.status_message, list(live.conditions))
 
     # -- putting right ---------------------------------------------------------------------------------------------
@@ -167,7 +167,7 @@ class NodePool:
             "nodes": 0 if scaled else self._size(live),
             "zones": sorted(live.locations),
             "version": live.version,
-            "status": live.status.name,
+            "status": word(live.status),
         }
 
     def _size(self, live: Any) -> int:

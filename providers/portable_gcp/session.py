@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from portable.errors import ProviderError
 from portable.provider import Token
-from portable_gcp.calls import CALLS
+from portable_gcp.calls import CALLS, DNS_CALLS
 
 SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 CHAIN = (
@@ -92,7 +92,7 @@ class Google:
         self, call: str, body: Any = None, query: Mapping[str, Any] | None = None, /, **path: str
     ) -> dict[str, Any]:
         """The reply to one REST call; `path` fills the words in braces."""
-        known = CALLS[call]
+        known = CALLS[call] if call in CALLS else DNS_CALLS[call]
         url = endpoint(known.service) + known.path.format(**path)
 
         def send() -> dict[str, Any]:
@@ -176,14 +176,19 @@ class Google:
             if isinstance(cause, exceptions.GoogleAPICallError):
                 raise _refused(call, cause) from None
             raise _unreachable(call, cause or error) from None
-        except (auth.RefreshError, auth.ReauthFailError) as error:
+        except (auth.TransportError, requests.RequestException) as error:
+            raise _unreachable(call, error) from None
+        except auth.GoogleAuthError as error:
             raise ProviderError(
                 "Google does not take these credentials any more",
                 detail=f"{_first_line(error)}. They came from: {'; '.join(CHAIN)} (the first that there is)",
                 fix=LOGIN,
             ) from None
-        except (auth.TransportError, requests.RequestException) as error:
-            raise _unreachable(call, error) from None
+
+
+def word(value: Any) -> str:
+    """An enum's word. One that this version of the SDK does not know arrives as a number."""
+    return getattr(value, "name", str(value))
 
 
 def endpoint(service: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 from portable.provider import Inputs, Outputs
 from portable_gcp import naming
-from portable_gcp.session import SCOPE
+from portable_gcp.session import SCOPE, word
 from portable_gcp.versions import CHANNEL
 
 # Beside the Admin Activity audit logs, which are always on and free: https://cloud.google.com/kubernetes-engine/docs/how-to/audit-logging
@@ -140,16 +140,16 @@ def outputs(inputs: Inputs, live: Any) -> Outputs:
         "version": live.current_master_version,
         "endpoint": live.endpoint,
         "ca": live.master_auth.cluster_ca_certificate,
-        "status": live.status.name,
+        "status": word(live.status),
         "allow": sorted(block.cidr_block for block in networks.cidr_blocks) if networks.enabled else [],
         "private": bool(
             live.network_config.default_enable_private_nodes or live.private_cluster_config.enable_private_nodes
         ),
-        "channel": live.release_channel.channel.name,
-        "logging": [component.name for component in live.logging_config.component_config.enable_components],
+        "channel": word(live.release_channel.channel),
+        "logging": [word(component) for component in live.logging_config.component_config.enable_components],
         "workloadPool": live.workload_identity_config.workload_pool,
         "shielded": live.shielded_nodes.enabled,
-        "gateway": live.network_config.gateway_api_config.channel.name,
+        "gateway": word(live.network_config.gateway_api_config.channel),
         "labels": dict(live.resource_labels),
         "zones": sorted(live.locations),
         "network": live.network.rpartition("/")[2],

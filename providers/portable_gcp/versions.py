@@ -8,7 +8,7 @@ from functools import cache
 
 from portable.errors import ProviderError
 from portable_gcp.place import Place
-from portable_gcp.session import Google
+from portable_gcp.session import Google, word
 
 CHANNEL = "REGULAR"
 WORDS = re.compile(r"\d+\.\d+(\.\d+(-gke\.\d+)?)?")
@@ -17,7 +17,7 @@ WORDS = re.compile(r"\d+\.\d+(\.\d+(-gke\.\d+)?)?")
 def offered(google: Google, place: Place) -> list[str]:
     """What the regular channel offers there, newest first."""
     config = google.container("container.projects.locations.getServerConfig", name=place.parent)
-    channel = next((entry for entry in config.channels if entry.channel.name == CHANNEL), None)
+    channel = next((entry for entry in config.channels if word(entry.channel) == CHANNEL), None)
     return sorted(channel.valid_versions if channel else (), key=key, reverse=True)
 
 

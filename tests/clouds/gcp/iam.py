@@ -70,6 +70,10 @@ class Iam:
         assert verb == "setIamPolicy", match.id
         return self._set(policy, body)
 
+    def answer_create(self, name: str) -> None:
+        """An account that a person makes for a workload."""
+        self._create({"accountId": f"{name}-identity"})
+
     def _create(self, body: dict[str, Any]) -> dict[str, Any]:
         account_id = body["accountId"]
         if not 6 <= len(account_id) <= 30:

@@ -1,0 +1,205 @@
+"""What outlives an app or a cluster: disks that are kept, and what controllers leave behind."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from portable.events import nowhere
+from portable.provider import Leftover
+from portable.spec.model import Cluster
+from portable_gcp import calls
+from tests.clouds.gcp.compute import ROOT
+from tests.contract.gcp.conftest import STANDARD, World
+
+pytestmark = pytest.mark.contract
+SHOP = Cluster(name="shop")
+_GLOBAL = f"{ROOT}/projects/acme-shop/global"
+
+
+def disk(google: World, claim: str, namespace: str = "shop-prod", cluster: str = "shop", **fields: Any) -> str:
+    """As the disks' driver makes them from our class: https://github.com/kubernetes-sigs/gcp-compute-persistent-disk-csi-driver"""
+    noted = {
+        "kubernetes.io/created-for/pv/name": f"pvc-{namespace}-{claim}",
+        "kubernetes.io/created-for/pvc/name": claim,
+        "kubernetes.io/created-for/pvc/namespace": namespace,
+        "storage.gke.io/created-by": "pd.csi.storage.gke.io",
+    }
+    return google.cloud.compute.put(
+        "zones/europe-west1-b",
+        "disks",
+        f"pvc-{namespace}-{claim}",
+        sizeGb="20",
+        labels={"portable-stack": f"gcp-{cluster}"},
+        description=json.dumps(noted),
+        **fields,
+    )
+
+
+def load_balancers(google: World) -> None:
+    """Of a Service and of an Ingress, as GKE's controllers build them."""
+    put, network = google.cloud.compute.put, f"{_GLOBAL}/networks/portable-shop"
+    put("global", "firewalls", "k8s-fw-a1b2", network=network)
+    pool = put("regions/europe-west1", "targetPools", "a1b2")
+    put("regions/europe-west1", "forwardingRules", "a1b2", target=pool)
+    group = put("zones/europe-west1-b", "networkEndpointGroups", "k8s1-web", network=network)
+    check = put("global", "healthChecks", "k8s1-web")
+    backend = put("global", "backendServices", "k8s1-web", backends=[{"group": group}], healthChecks=[check])
+    urls = put("global", "urlMaps", "k8s2-um-web", defaultService=backend)
+    for kind in ("targetHttpProxies", "targetHttpsProxies"):
+        proxy = put("global", kind, f"k8s2-{kind[6:9].lower()}-web", urlMap=urls)
+        put("global", "forwardingRules", f"k8s2-fr-{kind.lower()}", target=proxy)
+    # a Gateway's are regional
+    regional = put("regions/europe-west1", "backendServices", "gkegw1-web", backends=[{"group": group}])
+    matcher = {"name": "web", "defaultService": regional}
+    urls = put("regions/europe-west1", "urlMaps", "gkegw1-web", pathMatchers=[matcher])
+    for kind in ("targetHttpProxies", "targetHttpsProxies"):
+        put("regions/europe-west1", kind, f"gkegw1-{kind.lower()}", urlMap=urls)
+    check = put("regions/europe-west1", "healthChecks", "gkegw1-web")
+    google.cloud.compute.objects[regional]["healthChecks"] = [check]
+    # and some of another cluster
+    put("global", "urlMaps", "theirs")
+
+
+def test_disks_are_kept_told_and_bound_again(google: World) -> None:
+    google.up(SHOP)
+    disk(google, "data-db-0")
+    disk(google, "files", users=["instances/node-1"])
+    disk(google, "data-db-0", namespace="other")
+    disk(google, "data-db-0", cluster="shop2", namespace="elsewhere")
+    assert google.plugin.kept_data(SHOP, "shop-prod") == [
+        "shop-prod/data-db-0 (20 GiB, about $2.00 a month)",
+        "shop-prod/files (20 GiB, about $2.00 a month)",
+    ]
+    assert len(google.plugin.kept_data(SHOP, "")) == 3
+    # the one that is still attached is still somebody's volume
+    (volume,) = google.plugin.persistent_volumes(SHOP, "shop-prod")
+    assert volume["metadata"]["name"] == "pvc-shop-prod-data-db-0"
+    spec = volume["spec"]
+    assert spec["claimRef"]["name"] == "data-db-0"
+    assert spec["claimRef"]["namespace"] == "shop-prod"
+    assert spec["csi"]["volumeHandle"] == "projects/acme-shop/zones/europe-west1-b/disks/pvc-shop-prod-data-db-0"
+    assert spec["storageClassName"] == google.plugin.profile(SHOP).storage.single
+    assert spec["nodeAffinity"]["required"]["nodeSelectorTerms"][0]["matchExpressions"][0]["values"] == [
+        "europe-west1-b"
+    ]
+    google.plugin.delete_kept_data(SHOP, "shop-prod", nowhere)
+    assert [words.partition(" ")[0] for words in google.plugin.kept_data(SHOP, "")] == ["other/data-db-0"]
+
+
+def test_the_storage_class_marks_its_disks(google: World) -> None:
+    (disks, shares) = google.plugin.profile(SHOP).storage.objects
+    assert disks["parameters"]["labels"] == "portable-stack=gcp-shop"
+    assert shares["parameters"]["network"] == "portable-shop"
+    assert google.plugin.profile(Cluster(name="shop", existing=True)).storage.shared == "standard-rwx"
+
+
+def test_destroy_removes_what_controllers_left_in_the_network(google: World) -> None:
+    google.up(SHOP)
+    load_balancers(google)
+    google.stack.destroy()
+    assert google.cloud.leftovers() == ["urlMaps theirs"]
+
+
+def test_leftovers_are_found_without_a_state_and_removed(google: World) -> None:
+    private = Cluster(name="shop", private=True)
+    google.up(private)
+    load_balancers(google)
+    disk(google, "data-db-0")
+    assert [found.kind for found in google.plugin.leftovers(private)] == ["disk"], "a live cluster leaves nothing"
+    google.cloud.gke._gone(google.cloud.gke.clusters["shop"])
+    found = google.plugin.leftovers(private)
+    assert [leftover.detail for leftover in found if leftover.data] == [
+        "shop-prod/data-db-0 (20 GiB, about $2.00 a month)"
+    ]
+    assert {leftover.kind for leftover in found} >= {
+        *("disk", "forwarding rule", "URL map", "firewall rule", "router", "subnetwork", "network", "service account")
+    }
+    assert not [words for words in _remove(google, private, found) if words]
+    assert google.cloud.leftovers() == ["urlMaps theirs"]
+    assert google.plugin.leftovers(private) == []
+
+
+def test_what_cannot_be_removed_says_why(google: World) -> None:
+    disk(google, "data-db-0")
+    (found,) = google.plugin.leftovers(SHOP)
+    google.cloud.denied["compute.disks.delete"] = "Required 'compute.disks.delete' permission for 'theirs'"
+    assert "compute.disks.delete is missing" in google.plugin.remove(SHOP, found, nowhere)
+
+
+def test_every_call_in_the_table_is_made_and_no_other(google: World) -> None:
+    """The role that `portable providers show gcp` prints is made from that table."""
+    google.plugin.doctor(SHOP, fix=False, emit=nowhere)
+    private = Cluster(name="shop", private=True)
+    google.up(private)
+    router = google.cloud.compute.of("routers")[0]
+    router["nats"] = []
+    google.cloud.compute.of("subnetworks")[0]["privateIpGoogleAccess"] = False
+    google.up(private)
+    load_balancers(google)
+    google.cloud.gke.clusters["shop"]["resourceLabels"] = {}
+    types = google.plugin.resource_types()
+    kept = google.stack.state["cluster"]
+    types[kept["type"]].update("shop", kept["outputs"], kept["inputs"], kept["inputs"], nowhere)
+    google.plugin.bind(private, "shop-prod", {"web": "shop-nodes@acme-shop.iam.gserviceaccount.com"})
+    disk(google, "data-db-0")
+    google.plugin.delete_kept_data(private, "", nowhere)
+    google.plugin.credentials(private)
+    google.stack.destroy()
+    _pools_of_every_kind(google)
+    made = set(google.front.calls) - {"sts.token"}
+    assert made - set(calls.CALLS) == set()
+    assert set(calls.CALLS) - made == set()
+
+
+def _pools_of_every_kind(google: World) -> None:
+    from portable.spec.model import Nodes
+
+    fixed = {"default": Nodes(min=3)}
+    google.up(Cluster(name="shop", pools=STANDARD, version="1.33"))
+    google.up(Cluster(name="shop", pools={**STANDARD, "big": Nodes(min=1, max=9, cpu="4")}, version="1.34"))
+    google.cloud.gke.occupy("shop", polls=8)
+    google.up(Cluster(name="shop", pools=fixed, version="1.34"))
+    google.up(Cluster(name="shop", pools={"default": Nodes(min=6)}, version="1.34"))
+    google.stack.destroy()
+
+
+def _remove(google: World, cluster: Cluster, found: Sequence[Leftover]) -> list[str]:
+    return [google.plugin.remove(cluster, leftover, nowhere) for leftover in found]
+
+
+def test_identities_are_bound_and_released(google: World) -> None:
+    for name in ("web", "worker"):
+        google.cloud.iam.answer_create(name)
+    web, worker = (f"{name}-identity@acme-shop.iam.gserviceaccount.com" for name in ("web", "worker"))
+    theirs = {"role": "roles/iam.workloadIdentityUser", "members": ["serviceAccount:acme-shop.svc.id.goog[other/web]"]}
+    google.cloud.iam.policies[web] = {"etag": "A", "bindings": [theirs]}
+    google.plugin.bind(SHOP, "shop-prod", {"web": web, "admin": web, "worker": worker})
+    assert _members(google, web) == [
+        "serviceAccount:acme-shop.svc.id.goog[other/web]",
+        "serviceAccount:acme-shop.svc.id.goog[shop-prod/admin]",
+        "serviceAccount:acme-shop.svc.id.goog[shop-prod/web]",
+    ]
+    google.calls()
+    google.plugin.bind(SHOP, "shop-prod", {"web": web, "admin": web, "worker": worker})
+    assert google.writes() == []
+    google.plugin.bind(SHOP, "shop-prod", {"web": web})
+    assert _members(google, worker) == []
+    google.plugin.bind(SHOP, "shop-prod", {})
+    assert _members(google, web) == ["serviceAccount:acme-shop.svc.id.goog[other/web]"]
+
+
+def test_an_identity_that_does_not_exist_is_named(google: World) -> None:
+    from portable.errors import ProviderError
+
+    with pytest.raises(ProviderError, match="there is no Google service account shop@acme") as caught:
+        google.plugin.bind(SHOP, "shop-prod", {"web": "shop@acme-shop.iam.gserviceaccount.com"})
+    assert "gcloud iam service-accounts create shop" in caught.value.fix
+
+
+def _members(google: World, account: str) -> list[str]:
+    bindings = google.cloud.iam.policies.get(account, {}).get("bindings", [])
+    return [member for binding in bindings for member in binding["members"]]
