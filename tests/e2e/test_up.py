@@ -46,7 +46,9 @@ def sampling(look: Callable[[], T]) -> Iterator[list[T]]:
 
 def test_a_field_changed_by_hand_is_put_back_and_others_stay(module_app: AppUnderTest) -> None:
     module_app.write({"web": web(), "other": web()})
-    module_app.up()
+    first = module_app.run("up", "--yes", "--output", "json").events()
+    skipped = {event["name"] for event in first if event["event"] == "step" and event["status"] == "skipped"}
+    assert "cluster" in skipped, "it is as another app has made it"
     kube, space = module_app.cluster.kube, module_app.namespace
 
     def patch(kind: str, version: str, patch: Mapping[str, Any]) -> None:
