@@ -47,11 +47,7 @@ class Access:
             return self._settled(object_id, new)
 
     def delete(self, object_id: str, outputs: Outputs, emit: Emit) -> None:
-        """Of a creation that broke off nothing is known but the name: entries go with their cluster."""
-        if principal := outputs.get("principal"):
-            with explained(self._sdk):
-                eks = self._sdk.eks(outputs["region"])
-                unless_gone(lambda: eks.delete_access_entry(clusterName=outputs["cluster"], principalArn=principal))
+        """It goes with its cluster: a `destroy` that breaks off in between can be run again by who began it."""
 
     def _settled(self, principal: str, inputs: Inputs) -> Outputs:
         eks, cluster = self._sdk.eks(inputs["region"]), inputs["cluster"]

@@ -51,7 +51,6 @@ TABLE: Mapping[str, Sequence[str]] = {
         "eks:CreateCluster",
         "eks:CreateNodegroup",
         "eks:CreatePodIdentityAssociation",
-        "eks:DeleteAccessEntry",
         "eks:DeleteAddon",
         "eks:DeleteCluster",
         "eks:DeleteNodegroup",

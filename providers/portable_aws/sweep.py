@@ -182,10 +182,18 @@ def _remove_kind(sdk: Sdk, region: str, kind: Kind, name: str) -> None:
 
 
 def _remove_group(ec2: Any, name: str) -> None:
-    """Its rules first: groups that name each other hold each other."""
-    for group in ec2.describe_security_groups(GroupIds=[name])["SecurityGroups"]:
-        if group["IpPermissions"]:
-            ec2.revoke_security_group_ingress(GroupId=name, IpPermissions=group["IpPermissions"])
+    """First the rules that name it, in its own and in other groups: groups that name each other hold each other."""
+    naming = [{"Name": "ip-permission.group-id", "Values": [name]}]
+    for group in ec2.describe_security_groups(Filters=naming)["SecurityGroups"]:
+        rules = [
+            {**rule, "UserIdGroupPairs": [pair for pair in rule["UserIdGroupPairs"] if pair["GroupId"] == name]}
+            for rule in group["IpPermissions"]
+            if any(pair["GroupId"] == name for pair in rule["UserIdGroupPairs"])
+        ]
+        ec2.revoke_security_group_ingress(
+            GroupId=group["GroupId"],
+            IpPermissions=[{**rule, "IpRanges": [], "Ipv6Ranges": [], "PrefixListIds": []} for rule in rules],
+        )
     ec2.delete_security_group(GroupId=name)
 
 

@@ -1,0 +1,74 @@
+"""The stand-in as the SDK meets it: one address for all services, keys of a user who may do everything."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from portable.events import Emit, nowhere
+from portable.spec.model import Cluster
+from portable.testing import Stack
+from portable_aws import Aws
+from portable_aws.session import Sdk
+from tests.clouds.aws.eks import Plans
+from tests.clouds.aws.service import REGION, AwsService
+from tests.clouds.front import Front
+
+USER = "deployer"
+MOST_WAITS = 500
+
+
+@dataclass(frozen=True)
+class World:
+    """`environment`: what points the SDK (this process's, or a child's) at the stand-in."""
+
+    front: Front
+    service: AwsService
+    environment: dict[str, str]
+    folder: Path
+
+    def sdk(self) -> Sdk:
+        """With clients of its own, as another run of the command has, that waits for nothing, and not for ever."""
+        waits = itertools.count(1)
+
+        def sleep(_seconds: float) -> None:
+            assert next(waits) < MOST_WAITS, f"waits for ever; the last calls: {self.front.calls[-5:]}"
+
+        return Sdk(self.front.url, interval=0.0, sleep=sleep)
+
+    def provider(self) -> Aws:
+        return Aws(self.sdk())
+
+    def stack(self, emit: Emit = nowhere) -> Stack:
+        return Stack(self.provider().resource_types(), self.folder / "stack.json", emit)
+
+    def up(self, cluster: Cluster, *, refresh: bool = True) -> list[str]:
+        return self.stack().up(self.provider().cluster(cluster), refresh=refresh)
+
+    @property
+    def changes(self) -> list[str]:
+        """Calls that change something, in order."""
+        reads = ("Describe", "Get", "List", "Simulate")
+        return [call for call in self.front.calls if not call.partition(":")[2].startswith(reads)]
+
+
+@contextmanager
+def serving(folder: Path, plans: Plans | None = None, api_server: tuple[str, str] | None = None) -> Iterator[World]:
+    """`folder` holds the stack's state and stands for ~/.aws."""
+    service = AwsService(plans, api_server)
+    service.iam.create_user("aws", USER)
+    key = service.iam.create_access_key(USER)
+    with Front(service).serving() as front:
+        environment = {
+            "AWS_ENDPOINT_URL": front.url,
+            "AWS_ACCESS_KEY_ID": key.access_key_id,
+            "AWS_SECRET_ACCESS_KEY": key.secret_access_key,
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_CONFIG_FILE": str(folder / "config"),
+            "AWS_SHARED_CREDENTIALS_FILE": str(folder / "credentials"),
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+        yield World(front, service, environment, folder)

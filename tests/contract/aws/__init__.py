@@ -1,0 +1,1 @@
+"""The EKS plugin against the stand-in of tests/clouds/aws."""
