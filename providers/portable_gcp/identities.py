@@ -32,11 +32,19 @@ def bind(google: Google, project: str, namespace: str, wanted: Mapping[str, str]
 
 
 def _accounts(google: Google, project: str) -> list[str]:
-    """Where a binding is kept, there is no other way to find it than to look at each account."""
+    """Those that may hold a binding: there is no other way to find one than to look at each account.
+
+    None for whoever may not list them, and so cannot have bound anything with these credentials.
+    """
     found: list[str] = []
     query: dict[str, Any] = {"pageSize": 100}
     while True:
-        page = google.rest("iam.projects.serviceAccounts.list", None, query, project=project)
+        try:
+            page = google.rest("iam.projects.serviceAccounts.list", None, query, project=project)
+        except Refused as refusal:
+            if refusal.status == 403:
+                return found
+            raise
         found += [account["email"] for account in page.get("accounts", [])]
         if not page.get("nextPageToken"):
             return found
@@ -60,6 +68,9 @@ def _set(google: Google, account: str, members: set[str], ours: re.Pattern[str],
         except Refused as refusal:
             if refusal.status == 409:
                 return Pending(refusal.said)
+            if refusal.status in (403, 404) and not members:
+                # gone meanwhile, or nobody that we could have bound to
+                return True
             if refusal.status == 404:
                 raise ProviderError(
                     f"there is no Google service account {account}",

@@ -165,7 +165,7 @@ class NodePool:
             "min": live.autoscaling.total_min_node_count if scaled else known["min"],
             "max": live.autoscaling.total_max_node_count if scaled else 0,
             "nodes": 0 if scaled else self._size(live),
-            "zones": sorted(live.locations),
+            "zones": _live_zones(live),
             "version": live.version,
             "status": word(live.status),
         }
@@ -252,6 +252,11 @@ def _zones(inputs: Inputs, region_zones: list[str]) -> list[str]:
         return region_zones
     counts = range(len(region_zones), 0, -1)
     return region_zones[: next((count for count in counts if inputs["min"] % count == 0), 1)]
+
+
+def _live_zones(live: Any) -> list[str]:
+    """By its instance groups where it names none (as in recorded replies)."""
+    return sorted(live.locations) or sorted(compute.parse(link)["where"] for link in live.instance_group_urls)
 
 
 def _initial(inputs: Inputs, in_zones: int) -> int:

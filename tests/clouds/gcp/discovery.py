@@ -13,7 +13,15 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
-DOCUMENTS = ("container.v1", "compute.v1", "iam.v1", "cloudresourcemanager.v3", "serviceusage.v1", "file.v1")
+DOCUMENTS = (
+    "container.v1",
+    "compute.v1",
+    "iam.v1",
+    "cloudresourcemanager.v3",
+    "serviceusage.v1",
+    "file.v1",
+    "dns.v1",
+)
 
 
 class Invalid(Exception):
