@@ -16,6 +16,12 @@ DISK_DRIVER = "pd.csi.storage.gke.io"
 ZONE_KEY = "topology.gke.io/zone"
 SHARES = "portable-rwx"
 SHARE_DRIVER = "filestore.csi.storage.gke.io"
+# https://cloud.google.com/kubernetes-engine/docs/how-to/managed-certs
+MANAGED_CERTIFICATE: KubeObject = {
+    "apiVersion": "networking.gke.io/v1",
+    "kind": "ManagedCertificate",
+    "spec": {"domains": ["{host}"]},
+}
 
 
 def profile(cluster: Cluster) -> Profile:
@@ -42,7 +48,10 @@ def profile(cluster: Cluster) -> Profile:
             # This controller reads the annotation only, and leaves an Ingress with ingressClassName alone.
             class_name="",
             annotations={"kubernetes.io/ingress.class": "gce"},
-            auto_tls="plugin",
+            # Google makes and renews it, once the host's DNS record leads to the load balancer.
+            auto_tls="annotation",
+            auto_tls_annotations={"networking.gke.io/managed-certificates": "{certificates}"},
+            auto_tls_object=MANAGED_CERTIFICATE,
             # Google's front ends take longer than most to hear that an endpoint is going.
             drain=25,
         ),
