@@ -45,11 +45,7 @@ def request_certificates(
     if not public:
         return
     with step(emit, "certificates", "certificates of the routes"):
-        asked = _ask(target, target.provider, public)
-        waiting = [certificate for certificate in asked() if certificate.status != "issued"]
-        if waiting:
-            lacking = _prove(target, waiting, emit)
-            _wait_issued(asked, lacking, emit, interval, timeout)
+        _wait_issued(target, _ask(target, target.provider, public), emit, interval, timeout)
 
 
 def delete_certificates(target: Target, emit: Emit) -> None:
@@ -82,17 +78,6 @@ def _ask(target: Target, store: Certificates, hosts: Sequence[str]) -> Callable[
     return asked
 
 
-def _prove(target: Target, waiting: Sequence[Certificate], emit: Emit) -> list[Record]:
-    """Writes the validation records; returns those that a person has to write, and names them."""
-    among = services(target.provider, target.app.cluster)
-    lacking: list[Record] = []
-    for record in dict.fromkeys(record for certificate in waiting for record in certificate.validation):
-        if not _written(among, record, target.home.app_stack, emit):
-            lacking.append(record)
-            emit(Notice(f"create the DNS record: {line(record)}", "warning"))
-    return lacking
-
-
 def _written(among: Sequence[Zones], record: Record, owner: str, emit: Emit) -> bool:
     place = find_place(among, record.name, emit)
     if place is not None:
@@ -101,12 +86,22 @@ def _written(among: Sequence[Zones], record: Record, owner: str, emit: Emit) -> 
 
 
 def _wait_issued(
-    asked: Callable[[], list[Certificate]], lacking: Sequence[Record], emit: Emit, interval: float, timeout: float
+    target: Target, asked: Callable[[], list[Certificate]], emit: Emit, interval: float, timeout: float
 ) -> None:
+    """Each record that proves a host is written, or told to a person, once the store names it."""
+    among = services(target.provider, target.app.cluster)
+    seen: set[Record] = set()
+    lacking: list[Record] = []
+
     def check() -> list[Certificate] | Pending:
         found = asked()
-        pending = [certificate.host for certificate in found if certificate.status == "pending"]
-        return Pending(f"{', '.join(pending)} not proven yet") if pending else found
+        pending = [certificate for certificate in found if certificate.status == "pending"]
+        for record in (record for certificate in pending for record in certificate.validation):
+            if record not in seen and not _written(among, record, target.home.app_stack, emit):
+                lacking.append(record)
+                emit(Notice(f"create the DNS record: {line(record)}", "warning"))
+            seen.add(record)
+        return Pending(f"{', '.join(each.host for each in pending)} not proven yet") if pending else found
 
     try:
         poll(

@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from portable.dns.records import presented, refuse_at_top, understood
 from portable.errors import ProviderError, UsageError
 from portable.provider import ADDRESS_TYPES, Record
 
 if TYPE_CHECKING:
     import dns.message
-    import dns.rdata
     import dns.tsig
     import dns.update
 
@@ -64,22 +64,17 @@ class Rfc2136:
             answer = self._ask(dns.message.make_query(at, kind))
             for rrset in answer.answer:
                 if rrset.name == at and rrset.rdtype == dns.rdatatype.from_text(kind):
-                    values = tuple(sorted(_value(data) for data in rrset))
+                    values = tuple(sorted(understood(kind, data.to_text()) for data in rrset))
                     found.append(Record(name, kind, values, rrset.ttl))
         return found
 
     def upsert(self, zone: str, record: Record) -> None:
-        if record.type == "CNAME" and record.name == zone:
-            raise ProviderError(
-                f"{zone} is the top of its zone, where no CNAME can stand, and {record.values[0]} has no fixed address",
-                fix="use a host below it, or a DNS service with alias records",
-            )
+        refuse_at_top(record, zone)
         update = self._update(zone)
         for kind in ADDRESS_TYPES if record.type in ADDRESS_TYPES else (record.type,):
             update.delete(_whole(record.name), kind)
-        for value in record.values:
-            text = _quoted(value) if record.type == "TXT" else _whole(value) if record.type == "CNAME" else value
-            update.add(_whole(record.name), record.ttl, record.type, text)
+        for value in presented(record):
+            update.add(_whole(record.name), record.ttl, record.type, value)
         self._send(update, zone)
 
     def delete(self, zone: str, record: Record) -> None:
@@ -160,15 +155,3 @@ def _address(server: str) -> tuple[str, int]:
 
 def _whole(name: str) -> str:
     return name if name.endswith(".") else f"{name}."
-
-
-def _quoted(value: str) -> str:
-    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-
-def _value(data: dns.rdata.Rdata) -> str:
-    from dns.rdtypes.ANY.TXT import TXT
-
-    if isinstance(data, TXT):
-        return b"".join(data.strings).decode(errors="replace")
-    return data.to_text().rstrip(".")

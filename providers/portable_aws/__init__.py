@@ -10,6 +10,7 @@ This module stays light: what needs the SDK is imported by the method that needs
     eks, session, words                waiting and failures, the SDK's clients, its errors for a person
     credentials, identities            kubeconfig and tokens; cloud identities of workloads
     kept, sweep                        disks that outlive their cluster; what was left behind
+    dns, certificates                  Route 53 and ACM, for routes
     checks, permissions, prices        doctor, the IAM policy, list prices
 """
 
@@ -23,6 +24,7 @@ from portable.provider import PROTOCOL_VERSION
 if TYPE_CHECKING:
     from portable.events import Emit
     from portable.provider import (
+        Certificate,
         Check,
         ClusterResource,
         ClusterState,
@@ -32,13 +34,15 @@ if TYPE_CHECKING:
         Profile,
         ResourceType,
         Token,
+        Zones,
     )
     from portable.spec.model import Cluster
     from portable_aws.session import Sdk
 
 
 class Aws:
-    """The plugin: `Provider`, and of the optional capabilities `Tokens`, `Identities`, `KeptData`, `KeptVolumes` and `Sweep`."""
+    """The plugin: `Provider`, and of the optional capabilities `Tokens`, `Identities`, `KeptData`, `KeptVolumes`, `Sweep`, `Dns`
+    and `Certificates`."""
 
     protocol = PROTOCOL_VERSION
     name = "aws"
@@ -126,6 +130,23 @@ class Aws:
 
         region = self._sdk.region(cluster)
         return kept.persistent_volumes(self._sdk, region, cluster.name, namespace, driver(cluster), STORAGE_CLASS)
+
+    # -- Dns, Certificates -----------------------------------------------------------------------------------------
+
+    def dns(self, cluster: Cluster) -> Zones:
+        from portable_aws.dns import Route53
+
+        return Route53(self._sdk, self._sdk.region(cluster))
+
+    def certificate_for(self, cluster: Cluster, host: str, app: str) -> Certificate:
+        from portable_aws import certificates
+
+        return certificates.certificate_for(self._sdk, self._sdk.region(cluster), cluster.name, host, app)
+
+    def delete_certificates(self, cluster: Cluster, app: str) -> Sequence[Certificate]:
+        from portable_aws import certificates
+
+        return certificates.delete_certificates(self._sdk, self._sdk.region(cluster), app)
 
     # -- Sweep -----------------------------------------------------------------------------------------------------
 

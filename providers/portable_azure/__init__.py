@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         Profile,
         ResourceType,
         Token,
+        Zones,
     )
     from portable.spec.model import Cluster
     from portable_azure.session import Session
@@ -38,10 +39,12 @@ CLUSTER = "portable:azure:ManagedCluster"
 POOL = "portable:azure:AgentPool"
 ROLE = "portable:azure:RoleAssignment"
 ACCESS = "portable:azure:ClusterAccess"
+AUDIT = "portable:azure:AuditLog"
 
 
 class Azure:
-    """The plugin: `Provider`, and of the optional capabilities `Tokens`, `KeptData`, `KeptVolumes`, `Sweep` and `Identities`."""
+    """The plugin: `Provider`, and of the optional capabilities `Tokens`, `KeptData`, `KeptVolumes`, `Sweep`, `Identities` and
+    `Dns`."""
 
     protocol = PROTOCOL_VERSION
     name = "azure"
@@ -71,6 +74,7 @@ class Azure:
         return () if cluster.existing else resources.of(cluster, self._session.subscription)
 
     def resource_types(self) -> Mapping[str, ResourceType]:
+        from portable_azure.audit import AuditLog
         from portable_azure.clusters import ManagedCluster
         from portable_azure.groups import ResourceGroup
         from portable_azure.pools import AgentPool
@@ -83,6 +87,7 @@ class Azure:
             POOL: AgentPool(session),
             ROLE: RoleAssignment(session),
             ACCESS: ClusterAccess(session),
+            AUDIT: AuditLog(session),
         }
 
     def find(self, cluster: Cluster) -> ClusterState | None:
@@ -133,6 +138,13 @@ class Azure:
         from portable_azure import identities as trust
 
         trust.bind(self._session, cluster, namespace, identities)
+
+    # -- Dns -------------------------------------------------------------------------------------------------------
+
+    def dns(self, cluster: Cluster) -> Zones:
+        from portable_azure.dns import AzureDns
+
+        return AzureDns(self._session)
 
     # -- Sweep -----------------------------------------------------------------------------------------------------
 

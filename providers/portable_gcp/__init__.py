@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         Profile,
         ResourceType,
         Token,
+        Zones,
     )
     from portable.spec.model import Cluster
     from portable_gcp.place import Place
@@ -38,7 +39,8 @@ if TYPE_CHECKING:
 
 
 class Gcp:
-    """The plugin: `Provider`, and of the optional capabilities `Tokens`, `KeptData`, `KeptVolumes`, `Identities` and `Sweep`."""
+    """The plugin: `Provider`, and of the optional capabilities `Tokens`, `KeptData`, `KeptVolumes`, `Identities`, `Sweep` and
+    `Dns`."""
 
     protocol = PROTOCOL_VERSION
     name = "gcp"
@@ -127,6 +129,13 @@ class Gcp:
         from portable_gcp import kept
 
         return kept.persistent_volumes(self._google, self._place(cluster), cluster.name, namespace)
+
+    # -- Dns -------------------------------------------------------------------------------------------------------
+
+    def dns(self, cluster: Cluster) -> Zones:
+        from portable_gcp.dns import CloudDns
+
+        return CloudDns(self._google, self._place(cluster).project)
 
     # -- Sweep -----------------------------------------------------------------------------------------------------
 

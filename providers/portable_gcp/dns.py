@@ -15,7 +15,7 @@ from portable_gcp.session import Google
 
 _TYPES = (*ADDRESS_TYPES, "TXT")
 _PATIENCE = 300.0
-_INTERVAL = 2.0
+_MOST_BETWEEN = 2.0
 
 
 class CloudDns:
@@ -75,14 +75,14 @@ class CloudDns:
     def _change(self, zone: str, change: Mapping[str, Any]) -> None:
         at = {"project": self._project, "managedZone": zone}
         made = self._google.rest("dns.changes.create", change, **at)
-        waited = 0.0
+        waited, pause = 0.0, min(self._google.pace.poll, _MOST_BETWEEN)
         while made["status"] != "done":
             if waited > _PATIENCE:
                 raise ProviderError(
                     f"Cloud DNS has not published a change in {_PATIENCE:.0f} s", fix="run the same command again"
                 )
-            self._google.pace.sleep(_INTERVAL)
-            waited += _INTERVAL
+            self._google.pace.sleep(pause)
+            waited += pause
             made = self._google.rest("dns.changes.get", changeId=made["id"], **at)
 
 
