@@ -11,7 +11,7 @@ import pytest
 
 from portable.errors import ClusterGone
 from portable.events import nowhere
-from portable.provider import Check, Identities, KeptData, KeptVolumes, Provider, Sweep, Tokens
+from portable.provider import Check, Dns, Identities, KeptData, KeptVolumes, Provider, Sweep, Tokens
 from portable.spec.model import Cluster, Nodes
 from tests.contract.gcp.conftest import World
 
@@ -20,8 +20,12 @@ SHOP = Cluster(name="shop")
 
 
 def test_the_plugin_is_what_it_says(google: World) -> None:
-    for capability in (Provider, Tokens, KeptData, KeptVolumes, Identities, Sweep):
+    for capability in (Provider, Tokens, Dns, KeptData, KeptVolumes, Identities, Sweep):
         assert isinstance(google.plugin, capability)
+
+
+def test_a_project_without_zones(google: World) -> None:
+    assert google.plugin.dns(SHOP).zone("shop.example.com") is None
 
 
 def test_find(google: World) -> None:
@@ -76,6 +80,8 @@ def test_doctor_is_content(google: World) -> None:
 
 
 def test_doctor_names_what_is_missing(google: World) -> None:
+    google.cloud.iam.granted = {name for name in _permissions(google) if not name.startswith("dns.")}
+    assert checks(google)["permissions"].status == "warning"
     google.cloud.iam.granted = set(_permissions(google)) - {"container.clusters.create"}
     google.cloud.compute.quotas = {"CPUS": (8, 4), "IN_USE_ADDRESSES": (8, 7)}
     wanted = Cluster(name="shop", version="1.20", pools={"default": Nodes(min=3)})
