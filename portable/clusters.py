@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from portable.errors import ClusterGone, Problem, ProviderError, SpecError
-from portable.provider import ClusterResource, ClusterState, Ref, ResourceType
+from portable.errors import ClusterGone, PortableError, Problem, ProviderError, SpecError
+from portable.provider import ClusterResource, ClusterState, Provider, Ref, ResourceType
+from portable.spec.model import Cluster
 from portable.spec.profile import placed
 from portable.target import Target
 
@@ -40,6 +41,14 @@ def _known(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_known(entry) for entry in value]
     return value
+
+
+def made_of(provider: Provider) -> Sequence[ClusterResource]:
+    """What a cluster is made of where a spec says nothing of it; nothing where that depends on an account that is not there."""
+    try:
+        return provider.cluster(Cluster())
+    except PortableError:
+        return ()
 
 
 def costs(resources: Sequence[ClusterResource]) -> tuple[str, ...]:

@@ -36,6 +36,18 @@ def examine(cloud: str | None, *, fix: bool, emit: Emit, cluster: Cluster | None
     return Examined(tuple(checks))
 
 
+def spec_cluster(file: Path | None, environment: str | None) -> tuple[str | None, Cluster]:
+    """(cloud, cluster) that the spec asks for; of a spec that is not here, (None, a default). Raises SpecError, UsageError."""
+    from portable.spec import load_app
+    from portable.target import DEFAULT_FILES
+
+    path = file or next((Path(name) for name in DEFAULT_FILES if Path(name).exists()), None)
+    if path is None:
+        return None, Cluster()
+    app = load_app(path, environment=environment).app
+    return app.cloud if environment else None, app.cluster
+
+
 def _python() -> Check:
     has = sys.version.split()[0]
     if sys.version_info[:2] >= _OLDEST_PYTHON:

@@ -23,6 +23,9 @@ _COMMANDS = {
     "outputs": "observe:outputs",
     "secret": "secret:secret",
     "destroy": "deploy:destroy",
+    "drift": "clusters:drift",
+    "clusters": "clusters:clusters",
+    "token": "clusters:token",
     "providers": "setup:providers",
     "schema": "spec:schema",
     "doctor": "setup:doctor",
@@ -46,6 +49,8 @@ _ELSEWHERE = {
     "check": "validate",
     "secrets": "secret",
     "provider": "providers",
+    "cluster": "clusters",
+    "kubeconfig": "clusters credentials",
 }
 
 

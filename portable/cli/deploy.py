@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Collection
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from portable.cli.asking import confirmation, require_terminal, show_plan
 from portable.cli.options import command, target_options
 from portable.cli.session import Session
 from portable.cli.spec import print_warnings
 from portable.errors import UsageError
 
 if TYPE_CHECKING:
-    from portable.plan import Plan
     from portable.target import Request
-    from portable.terminal.progress import Progress
 
 
 @command(
@@ -42,7 +39,7 @@ def plan(session: Session, request: Request, out: Path | None, detailed_exitcode
     if session.json:
         session.write_json({**asdict(made), "changes": made.changes})
     else:
-        _print_plan(session, made, error_stream=False)
+        show_plan(session, made, error_stream=False)
         if out is not None:
             click.echo(f"\nwrote {out}: apply exactly this with `portable up --plan {out}`")
     return 3 if detailed_exitcode and made.changes else 0
@@ -73,11 +70,11 @@ def up(session: Session, request: Request, yes: bool, plan_file: Path | None, se
     """
     ask = not yes and plan_file is None
     secrets = _read_secrets(session, secret_files)
-    _require_terminal(session, ask, "up")
+    require_terminal(session, ask, "up")
     from portable.up import up as bring_up
 
     with session.operation() as progress:
-        confirm = _confirm(session, progress, "Apply these changes?", given=secrets) if ask else None
+        confirm = confirmation(session, progress, "Apply these changes?", given=secrets) if ask else None
         result = bring_up(request, emit=progress, confirm=confirm, plan_file=plan_file, secrets=secrets)
     if session.json:
         session.write_result(asdict(result))
@@ -108,12 +105,12 @@ def destroy(
     portable did not make, is not deleted. An environment with `protect: true` needs its name typed, or given by --confirm.
     """
     ask = not yes and confirmed is None
-    _require_terminal(session, ask, "destroy")
+    require_terminal(session, ask, "destroy")
     from portable.destroy import destroy as tear_down
 
     with session.operation() as progress:
         words = "Delete all of this, and its data for good?" if destroy_data else "Delete all of this?"
-        confirm = _confirm(session, progress, words) if ask else None
+        confirm = confirmation(session, progress, words) if ask else None
         result = tear_down(
             request,
             emit=progress,
@@ -149,49 +146,3 @@ def _read_secrets(session: Session, given: tuple[str, ...]) -> dict[str, dict[st
         session.secrets.append(value.decode(errors="replace"))
         found.setdefault(name, {})[key or "value"] = value
     return found
-
-
-def _require_terminal(session: Session, ask: bool, name: str) -> None:
-    """Nothing is asked where nobody can answer: the command line must say yes itself."""
-    if not ask:
-        return
-    if session.json:
-        raise UsageError("--output json asks no questions", fix=f"pass --yes: `portable {name} --yes --output json`")
-    if sys.stdin is None or sys.stdin.closed or not sys.stdin.isatty():
-        raise UsageError(
-            "nobody can be asked: standard input is no terminal",
-            fix=f"look at `portable plan`, then pass --yes: `portable {name} --yes`",
-        )
-
-
-def _confirm(
-    session: Session, progress: Progress, words: str, *, given: Collection[str] = ()
-) -> Callable[[Plan], bool]:
-    """`given`: secrets that this very command sets, and that are therefore not missing."""
-
-    def confirm(plan: Plan) -> bool:
-        with progress.paused():
-            missing = tuple(name for name in plan.missing if name not in given)
-            _print_plan(session, replace(plan, missing=missing), error_stream=True)
-            if plan.typed:
-                typed = click.prompt(f"\n{words} Type {plan.typed}, the environment's name, to agree", err=True)
-                return typed.strip() == plan.typed
-            return click.confirm(f"\n{words}", err=True)
-
-    return confirm
-
-
-def _print_plan(session: Session, plan: Plan, *, error_stream: bool) -> None:
-    from portable.terminal.plan import print_plan
-
-    print_plan(
-        session.err if error_stream else session.out,
-        title=plan.title,
-        cluster=plan.cluster,
-        app=plan.app,
-        notes=plan.notes,
-        costs=plan.costs,
-        missing=plan.missing,
-        offline=plan.offline,
-        whole=session.verbose,
-    )

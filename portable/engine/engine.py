@@ -231,6 +231,16 @@ class Engine:
         """The keys of all stacks of this backend, sorted. A stack may hold nothing but credentials: see `state`."""
         return self._backend.stacks()
 
+    def cluster_stacks(self) -> list[str]:
+        """The keys of the stacks that hold a cluster, sorted."""
+
+        def holds_cluster(resource: dict[str, Any]) -> bool:
+            return resource["type"].startswith("portable:") and resource["type"] not in (READY, CREDENTIAL)
+
+        return [
+            stack for stack in self.stacks() if any(map(holds_cluster, own_resources(self._backend.read(stack) or {})))
+        ]
+
     # -- runs ------------------------------------------------------------------------------------------------------
 
     def _run_app(

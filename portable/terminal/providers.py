@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.console import Console
 from rich.text import Text
 
-from portable.provider import Profile, Provider
+from portable.provider import ClusterResource, Profile, Provider
 from portable.terminal.console import printable
+from portable.terminal.state import object_label
 from portable.terminal.tables import print_pairs
 
 
-def print_provider(console: Console, provider: Provider, profile: Profile) -> None:
+def print_provider(
+    console: Console, provider: Provider, profile: Profile, resources: Sequence[ClusterResource]
+) -> None:
+    """`resources`: what a cluster is made of where a spec says nothing of it."""
     names = ", ".join((provider.name, *provider.aliases))
     console.print(Text().append(f"{provider.title}  ", "name").append(names, "quiet"))
     storage, ingress = profile.storage, profile.ingress
@@ -32,6 +38,9 @@ def print_provider(console: Console, provider: Provider, profile: Profile) -> No
         if pairs:
             console.print(Text(f"\n{heading}", "quiet"))
             print_pairs(console, list(pairs.items()))
+    if resources:
+        console.print(Text("\nA cluster is made of", "quiet"))
+        print_pairs(console, [(object_label(each.type, each.name), each.note) for each in resources])
     permissions = provider.permissions().strip()
     if permissions:
         console.print(Text("\nPermissions that it needs", "quiet"))

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import itertools
 import json
+import subprocess
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import yaml
 
 from portable.kube import Kube
 from tests.contract.programs import Portable, describe_api, environment, running_pods
@@ -62,6 +65,12 @@ def _cluster(cloud: Path, app: str) -> dict[str, object]:
     return json.loads((cloud / f"clusters/{app}-cluster.json").read_text())
 
 
+def _pools(cloud: Path, app: str) -> object:
+    pools = _cluster(cloud, app)["pools"]
+    assert isinstance(pools, dict)
+    return pools["default"]["min"]
+
+
 def test_a_cluster_of_a_cloud_from_plan_to_destroy(
     portable: Portable, app: str, acme_cloud: Path, pods: None, kube: Kube
 ) -> None:
@@ -97,6 +106,95 @@ def test_a_cluster_of_a_cloud_from_plan_to_destroy(
     assert gone["left"] == []
     assert [path.name for path in acme_cloud.rglob("*.json")] == ["api.json"]
     assert kube.get("v1", "Namespace", app) is None
+
+
+def test_commands_for_clusters(
+    portable: Portable, app: str, acme_cloud: Path, pods: None, kube: Kube, control_plane: ControlPlane
+) -> None:
+    cluster, there = f"{app}-cluster", ("--cloud", "acme")
+    assert "made no clusters" in portable("clusters", "list").out
+    assert "there is no cluster" in portable("clusters", "upgrade", "1.34", *there, "--yes", code=1).err
+    portable("up", *there, "--yes")
+    (row,) = portable("clusters", "list", "--output", "json").json()["clusters"]
+    assert row == {"cloud": "acme", "name": cluster, "status": "ready", "version": "1.34", "detail": "", "apps": [app]}
+    shown = portable("clusters", "show", "--cluster", cluster).out
+    assert "network" in shown
+    assert "1.34" in shown
+
+    # reached by a real kubectl, which asks `portable token` and nothing else
+    (portable.folder / "kubeconfig").write_text("# mine\n" + yaml.safe_dump(yaml.safe_load(control_plane.kubeconfig)))
+    portable("clusters", "credentials", *there)
+    text = (portable.folder / "kubeconfig").read_text()
+    assert text.startswith("# mine\n")
+    names = subprocess.run(
+        [control_plane.kubectl, "get", "statefulsets", "-n", app, "-o", "name"],
+        env=dict(portable.env), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert names.stdout == "statefulset.apps/web\n", names.stderr
+    printed = portable("clusters", "credentials", "--cluster", cluster, "--print").out
+    secret = json.loads((acme_cloud / "api.json").read_text())["token"]
+    assert secret not in printed
+    credential = portable("token", "--cloud", "ake", "--cluster", cluster).json()
+    assert (credential["kind"], credential["status"]["token"]) == ("ExecCredential", secret)
+    assert datetime.fromisoformat(credential["status"]["expirationTimestamp"]) > datetime.now(UTC)
+    assert "has no tokens" in portable("token", "--cloud", "kind", "--cluster", "any", code=2).err
+
+    # the spec's word counts
+    pinned = portable("clusters", "upgrade", "1.35", *there, "--yes", code=2)
+    assert 'change portable.yaml:4 to `version: "1.35"`' in pinned.err
+    spec = portable.folder / "portable.yaml"
+    spec.write_text(spec.read_text().replace(', version: "1.34"', ""))
+    assert "offers no Kubernetes 1.99" in portable("clusters", "upgrade", "1.99", *there, "--yes", code=2).err
+    portable("clusters", "upgrade", "1.36", *there, "--yes")
+    assert _cluster(acme_cloud, app)["version"] == "1.36"
+    assert "already was so" in portable("clusters", "upgrade", "1.36", *there, "--yes").out
+    scaled = portable("clusters", "scale", "default", "--nodes", "5", *there, "--yes", "--output", "json").json()
+    assert _pools(acme_cloud, app) == 5
+    path = {"file": "portable.yaml", "line": 4, "path": "cluster.nodes.min", "value": "5"}
+    assert scaled == {"event": "result", "cluster": cluster, "changed": True, "to_keep": [path]}
+    assert "pools: default" in portable("clusters", "scale", "gpu", "--nodes", "5", *there, "--yes", code=2).err
+    assert "cannot be" in portable("clusters", "scale", "default", "--max", "1", *there, "--yes", code=2).err
+    assert "how many" in portable("clusters", "scale", "default", *there, "--yes", code=2).err
+
+    # what went another way than through the spec is drift until the spec says it too
+    drifted = portable("drift", *there, "--detailed-exitcode", "--output", "json", code=3).json()
+    assert [change["name"] for change in drifted["cluster"] if change["operation"] != "same"] == ["cluster"]
+    spec.write_text(spec.read_text().replace("min: 2", "min: 5"))
+    portable("up", *there, "--yes")
+    assert "nothing to change" in portable("drift", *there, "--detailed-exitcode").out
+    assert "already was so" in portable("clusters", "scale", "default", "--nodes", "5", *there, "--yes").out
+
+    # a change in the cluster, one in the cloud, and both put back
+    kube.merge_patch("apps/v1", "StatefulSet", "web", {"spec": {"replicas": 0}}, app)
+    made = _cluster(acme_cloud, app)
+    (acme_cloud / f"clusters/{cluster}.json").write_text(json.dumps({**made, "pools": {}}))
+    told = portable("drift", *there)
+    assert "StatefulSet/web" in told.out
+    assert "spec.replicas" in told.out
+    assert "pools" in told.out
+    portable("drift", *there, "--fix", "--yes")
+    assert _cluster(acme_cloud, app)["pools"] == made["pools"]
+    live = kube.get("apps/v1", "StatefulSet", "web", app)
+    assert live is not None
+    assert live["spec"]["replicas"] == 1
+    assert "nothing to change" in portable("drift", *there, "--detailed-exitcode").out
+
+    spec.write_text(spec.read_text().replace("web:1", "web:2"))
+    assert "nothing to change" in portable("drift", *there).out, "what the spec says anew is no drift"
+    portable("destroy", *there, "--yes", "--destroy-data")
+    assert "there is no cluster" in portable("drift", *there, code=1).err
+
+
+def test_doctor_looks_at_the_cluster_of_the_spec_and_providers_show_what_is_made(
+    portable: Portable, app: str, acme_cloud: Path
+) -> None:
+    assert "may make clusters" in portable("doctor", "-e", "prod").out
+    (acme_cloud / "permissions").write_text("networks\n")
+    assert "clusters.write is not allowed" in portable("doctor", "--cloud", "ake", code=1).out
+    shown = portable("providers", "show", "ake").out
+    assert "Network network" in shown
+    assert "0.10 acorns per hour" in shown
+    assert "bindings: read, write" in shown
 
 
 def test_what_is_wrong_with_the_cluster_stands_at_its_line(portable: Portable, app: str, acme_cloud: Path) -> None:

@@ -1,0 +1,110 @@
+"""`drift`: what differs from how the last `up` left it, because someone or something changed it behind portable's back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from portable.clusters import cluster_resources
+from portable.errors import ClusterGone, PortableError, UsageError
+from portable.events import Emit
+from portable.plan import Plan, fingerprint, open_engine
+from portable.rollout import revisions
+from portable.situation import Situation, cluster_digest, look
+from portable.steps import step
+from portable.target import Request, Target, open_target
+
+if TYPE_CHECKING:
+    from portable.compile.objects import Objects
+    from portable.engine import Change, Engine
+
+
+@dataclass(frozen=True)
+class Drift:
+    """`found`: what would be put back. `fixed`: it was."""
+
+    found: Plan
+    fixed: bool = False
+
+
+def drift(request: Request, *, emit: Emit, fix: bool = False, confirm: Callable[[Plan], bool] | None = None) -> Drift:
+    """Compares the live objects of cluster and app with what was last applied; with `fix` puts it back.
+
+    Raises ClusterGone where the cluster itself is gone, UsageError where there is nothing to compare with.
+    """
+    target = open_target(request)
+    with step(emit, "look", "looking at what is there"):
+        now = look(target)
+    if now.cluster is None:
+        raise ClusterGone(
+            f"there is no cluster {target.home.cluster!r} on {target.provider.title}",
+            fix=f"`portable up --cloud {target.provider.name}` makes it, and the app on it, again",
+        )
+    engine = open_engine(request, emit)
+    plan = _compare(target, now, engine, emit)
+    if not fix or not plan.changes:
+        return Drift(plan)
+    _require_same_spec(target, now)
+    if confirm is not None and not confirm(plan):
+        raise PortableError("nothing was changed: you said no")
+    _put_back(request, target, engine, plan, emit)
+    return Drift(plan, fixed=True)
+
+
+def _compare(target: Target, now: Situation, engine: Engine, emit: Emit) -> Plan:
+    home, provider = target.home, target.provider
+    applied = _applied(now)
+    with step(emit, "drift", "comparing with what was last applied"):
+        resources = cluster_resources(target)
+        cluster = engine.cluster_preview(home, resources, provider.resource_types()) if resources else ()
+        app: tuple[Change, ...] = ()
+        if now.kube is not None and applied is not None:
+            app = engine.app_preview(home, applied, now.kube, now.kube.kubeconfig)
+    notes = []
+    if now.last is not None and now.last.cluster_digest not in ("", cluster_digest(target)):
+        notes.append("the spec asks for another cluster than the last `up` did: those differences are shown too")
+    if applied is None:
+        notes.append("the app is not deployed: only its cluster was compared")
+    return Plan(
+        title=f"drift of {home.app} on {provider.title}, cluster {home.cluster}, namespace {now.objects.namespace}",
+        cluster=cluster,
+        app=app,
+        notes=tuple(notes),
+        offline=False,
+        missing=(),
+        fingerprint=fingerprint(target, now, engine),
+    )
+
+
+def _applied(now: Situation) -> Objects | None:
+    """The objects of the last revision that was ready; they may be of another spec than the present one."""
+    if now.kube is None or now.last is None:
+        return None
+    last = now.last if now.last.status == "good" else revisions.last_good(now.kube, now.objects.namespace)
+    if last is None:
+        return None
+    if last.objects_digest == now.objects.digest or not last.complete:
+        return now.objects
+    return replace(now.objects, items=last.items, workloads=last.workloads)
+
+
+def _require_same_spec(target: Target, now: Situation) -> None:
+    """Putting back must not deploy what nobody has looked at."""
+    if now.last is None or (now.last.spec_digest == target.app.digest and now.last.status == "good"):
+        return
+    raise UsageError(
+        "the spec has changed since the last `up`, which would be deployed on the way",
+        fix="look at `portable plan` and run `portable up`: it puts back what drifted too",
+    )
+
+
+def _put_back(request: Request, target: Target, engine: Engine, plan: Plan, emit: Emit) -> None:
+    from portable.up import up
+
+    if any(change.operation != "same" for change in plan.cluster):
+        with step(emit, "cluster", f"putting cluster {target.home.cluster} back"):
+            types = target.provider.resource_types()
+            engine.cluster_up(target.home, cluster_resources(target), types, digest=cluster_digest(target))
+    if any(change.operation != "same" for change in plan.app):
+        up(request, emit=emit)
