@@ -12,11 +12,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NoReturn, TypeVar
 
 import grpc
-from google.protobuf import any_pb2, empty_pb2, json_format, struct_pb2
-from pulumi.runtime.proto import plugin_pb2, status_pb2
+from google.protobuf import empty_pb2, json_format, struct_pb2
+from pulumi.runtime.proto import plugin_pb2
 from pulumi.runtime.proto import provider_pb2 as wire
 from pulumi.runtime.proto.provider_pb2_grpc import ResourceProviderServicer
 
+from portable.engine import rpc_status
 from portable.engine.changes import field_changes
 from portable.engine.clouds import Unfinished
 from portable.engine.state import name_of, type_of
@@ -272,9 +273,7 @@ def _abort_unfinished(context: Any, error: Unfinished, cause: Exception) -> NoRe
     failed = wire.ErrorResourceInitFailed(
         id=error.object_id, properties=_struct(error.outputs), inputs=_struct(error.outputs), reasons=[_words(cause)]
     )
-    detail = any_pb2.Any()
-    detail.Pack(failed)
-    status = status_pb2.Status(code=grpc.StatusCode.UNKNOWN.value[0], message=_words(cause), details=[detail])
-    context.set_trailing_metadata((("grpc-status-details-bin", status.SerializeToString()),))
+    status = rpc_status.serialized(grpc.StatusCode.UNKNOWN.value[0], _words(cause), failed)
+    context.set_trailing_metadata((("grpc-status-details-bin", status),))
     context.abort(grpc.StatusCode.UNKNOWN, _words(cause))
     raise AssertionError("abort raises")

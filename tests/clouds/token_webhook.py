@@ -30,11 +30,11 @@ Judge = Callable[[str], User | None]
 
 
 class TokenWebhook:
-    """`judges` may be added and taken away while it serves. `asked`: the names of those let in, in order; "" is a refusal."""
+    """`users`: the names of those let in, in order; "" is a refusal."""
 
     def __init__(self, address: str) -> None:
-        self.judges: list[Judge] = []
-        self.asked: list[str] = []
+        self._judges: list[Judge] = []
+        self.users: list[str] = []
         self._server = ThreadingHTTPServer((address, 0), self._handler())
         self._server.daemon_threads = True
 
@@ -66,10 +66,19 @@ class TokenWebhook:
             self._server.shutdown()
             self._server.server_close()
 
+    @contextmanager
+    def asking(self, judge: Judge) -> Iterator[None]:
+        """The judge is one of those asked, until the block ends."""
+        self._judges.append(judge)
+        try:
+            yield
+        finally:
+            self._judges.remove(judge)
+
     def review(self, asked: dict[str, Any]) -> dict[str, Any]:
         token = asked["spec"]["token"]
-        user = next((found for judge in tuple(self.judges) if (found := judge(token))), None)
-        self.asked.append(user.name if user else "")
+        user = next((found for judge in tuple(self._judges) if (found := judge(token))), None)
+        self.users.append(user.name if user else "")
         if user is None:
             status: dict[str, Any] = {"authenticated": False}
         else:
