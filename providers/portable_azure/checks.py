@@ -13,7 +13,13 @@ from portable_azure import configuration, permissions, sizes, versions
 from portable_azure.failures import LOG_IN, told
 from portable_azure.session import Session
 
-PROVIDERS = ("Microsoft.ContainerService", "Microsoft.Compute", "Microsoft.Network", "Microsoft.Storage")
+PROVIDERS = (
+    "Microsoft.ContainerService",
+    "Microsoft.Compute",
+    "Microsoft.Network",
+    "Microsoft.Storage",
+    "Microsoft.Insights",
+)
 _AUTHORIZATION_API, _USAGES_API, _LOCATIONS_API = "2022-04-01", "2024-07-01", "2022-12-01"
 # AKS Automatic starts with three nodes of four cores for what it runs itself, and adds some for pods.
 _AUTOMATIC_CORES = 16

@@ -7,7 +7,7 @@ from typing import Any
 from portable.errors import SpecError
 from portable.provider import ClusterResource, Ref
 from portable.spec.model import Cluster, Nodes
-from portable_azure import ACCESS, CLUSTER, GROUP, POOL, ROLE, configuration, names, roles, sizes
+from portable_azure import ACCESS, AUDIT, CLUSTER, GROUP, POOL, ROLE, audit, configuration, names, roles, sizes
 
 # East US, pay as you go. Which of them were looked up, and when: docs/azure.md.
 PRICES = "list price, 2026"
@@ -17,6 +17,8 @@ AUTOMATIC_NOTE = (
 STANDARD_NOTE = (
     f"AKS Standard: about $0.10 per hour for the control plane, $0.10 per hour for one system node ({PRICES})"
 )
+
+AUDIT_NOTE = f"audit log: about $0.26 for each GiB written, kept for {audit.DAYS} days ({PRICES})"
 
 
 def of(cluster: Cluster, subscription: str) -> tuple[ClusterResource, ...]:
@@ -48,6 +50,15 @@ def of(cluster: Cluster, subscription: str) -> tuple[ClusterResource, ...]:
         "group": group,
         "cluster": name,
     }
+    log = {
+        **located,
+        "name": f"{name}-audit",
+        "account": audit.account(subscription, name),
+        "cluster": cluster_id,
+        "group": group,
+        "categories": sorted(audit.CATEGORIES),
+        "days": audit.DAYS,
+    }
     return (
         ClusterResource(GROUP, "group", {**located, "name": group}),
         ClusterResource(GROUP, "data", {**located, "name": data}),
@@ -56,6 +67,7 @@ def of(cluster: Cluster, subscription: str) -> tuple[ClusterResource, ...]:
         ),
         ClusterResource(ROLE, "disks", disks, depends_on=("data",)),
         ClusterResource(ACCESS, "access", access, depends_on=("cluster",)),
+        ClusterResource(AUDIT, "audit", log, depends_on=("cluster",), note=AUDIT_NOTE),
         *_pools(cluster, {**common, "cluster": name, "group": group}),
     )
 

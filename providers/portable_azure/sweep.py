@@ -80,16 +80,18 @@ def _inside(session: Session, cluster: str, group: str) -> list[Leftover]:
     )
     with told(f"looking into the resource group {group}"):
         listed = [entry.as_dict() for entry in session.resources.resources.list_by_resource_group(group)]
-    return [_leftover(entry, disks) for entry in listed]
+    return [_leftover(entry, disks, audits=group != names.data_group(cluster)) for entry in listed]
 
 
-def _leftover(entry: dict[str, Any], disks: dict[str, kept.Disk]) -> Leftover:
+def _leftover(entry: dict[str, Any], disks: dict[str, kept.Disk], *, audits: bool) -> Leftover:
     kind, id = str(entry["type"]).lower(), str(entry["id"])
     disk = disks.get(id.lower())
     if disk is not None:
         return Leftover(DISK, id, f"{disk.namespace}/{disk.claim}, {disk.gibibytes} GiB", data=True, cost=disk.cost)
     if kind == _DISKS:
         return Leftover(DISK, id, "of no claim that is known", data=True)
+    if kind == _ACCOUNTS and audits:
+        return Leftover(ACCOUNT, id, "audit log")
     if kind == _ACCOUNTS:
         return Leftover(ACCOUNT, id, "file shares", data=True, cost="by what is in it")
     return Leftover(OTHER, id, str(entry["type"]))

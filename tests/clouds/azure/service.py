@@ -28,6 +28,8 @@ _S = "/subscriptions/(?P<subscription>[^/]+)"
 _G = _S + "/resourcegroups/(?P<group>[^/]+)"
 _C = _G + "/providers/microsoft.containerservice/managedclusters/(?P<cluster>[^/]+)"
 _ANY = "(?P<id>/subscriptions/.+/providers/{}/[^/]+)"
+_POLICY = "(?P<id>/subscriptions/.+/storageaccounts/[^/]+/managementpolicies/default)"
+_SETTINGS = "2021-05-01-preview"
 _JSON = {"Content-Type": "application/json"}
 
 # (method, path, api-version, name of the call, method here). Paths are compared in lower case.
@@ -77,6 +79,24 @@ _ROUTES = (
     ),
     ("GET", _G + "/providers/microsoft.compute/disks", "2024-03-02", "Disks_ListByResourceGroup", "disk_list"),
     ("DELETE", _ANY.format("microsoft.compute/disks"), "2024-03-02", "Disks_Delete", "disk_delete"),
+    ("GET", _ANY.format("microsoft.storage/storageaccounts"), "2024-01-01", "StorageAccounts_Get", "thing_get"),
+    ("PUT", _ANY.format("microsoft.storage/storageaccounts"), "2024-01-01", "StorageAccounts_Create", "account_put"),
+    ("PUT", _POLICY, "2024-01-01", "ManagementPolicies_CreateOrUpdate", "policy_put"),
+    ("GET", _ANY.format("microsoft.insights/diagnosticsettings"), _SETTINGS, "DiagnosticSettings_Get", "thing_get"),
+    (
+        "PUT",
+        _ANY.format("microsoft.insights/diagnosticsettings"),
+        _SETTINGS,
+        "DiagnosticSettings_CreateOrUpdate",
+        "setting_put",
+    ),
+    (
+        "DELETE",
+        _ANY.format("microsoft.insights/diagnosticsettings"),
+        _SETTINGS,
+        "DiagnosticSettings_Delete",
+        "thing_delete",
+    ),
     (
         "DELETE",
         _ANY.format("microsoft.storage/storageaccounts"),
@@ -226,7 +246,13 @@ class AzureService:
                 continue
             found.append(f"cluster {name}")
             found += [f"pool {name}/{pool['name']}" for pool in cluster["properties"]["agentPoolProfiles"]]
-        kinds = {"roleassignments": "role", "disks": "disk", "federatedidentitycredentials": "federated"}
+        kinds = {
+            "roleassignments": "role",
+            "disks": "disk",
+            "federatedidentitycredentials": "federated",
+            "storageaccounts": "account",
+            "diagnosticsettings": "setting",
+        }
         found += [f"{kinds[kind]} {id}" for id in self.things if (kind := id.split("/")[-2]) in kinds]
         return sorted(found)
 
@@ -379,7 +405,10 @@ class AzureService:
         things = [
             {key: body[key] for key in ("id", "name", "type", "location", "tags") if key in body}
             for id, body in self.things.items()
-            if inside in id and "/microsoft.authorization/" not in id
+            if inside in id
+            and len(id.split("/providers/")) == 2
+            and "/microsoft.authorization/" not in id
+            and "/managementpolicies/" not in id
         ]
         clusters = [
             {key: body[key] for key in ("id", "name", "type", "location", "tags") if key in body}
@@ -480,7 +509,12 @@ class AzureService:
             self.clusters.pop(key, None)
             self.groups.pop(node_group, None)
             inside = (f"/resourcegroups/{node_group}/", f"/managedclusters/{key[1]}/")
-            self.things = {id: thing for id, thing in self.things.items() if not any(part in id for part in inside)}
+            # a diagnostic setting outlives its cluster, as it does in Azure
+            self.things = {
+                id: thing
+                for id, thing in self.things.items()
+                if "/diagnosticsettings/" in id or not any(part in id for part in inside)
+            }
 
         work = self._begin(key, end, ["Deleting", "DeletingAgentPools: 1/2"])
         return HttpReply(202, b"", self._async(call, work))
@@ -597,8 +631,56 @@ class AzureService:
         return _reply(200, self.things[id])
 
     def _thing_delete(self, call: Call) -> HttpReply:
-        gone = self.things.pop(call.at["id"].lower(), None)
+        gone = self.things.pop(call.at["id"], None)
+        self.things = {id: body for id, body in self.things.items() if not id.startswith(call.at["id"] + "/")}
         return _reply(200, gone) if gone else HttpReply(204)
+
+    def _account_put(self, call: Call) -> HttpReply:
+        self._parent(call.at["id"])
+        name = call.path.split("/")[-1]
+        if not re.fullmatch("[a-z0-9]{3,24}", name) or set(call.body) - {
+            "location",
+            "kind",
+            "sku",
+            "tags",
+            "properties",
+        }:
+            raise Refusal(400, "AccountNameInvalid", f"{name} is not a valid storage account: {call.body}")
+        new = call.at["id"] not in self.things
+        made = {**call.body, "id": call.path, "name": name, "type": "Microsoft.Storage/storageAccounts"}
+        made["properties"] = {**made["properties"], "provisioningState": "Succeeded"}
+        if not new:
+            self.things[call.at["id"]] = made
+            return _reply(200, made)
+        work = self._started(lambda: self.things.update({call.at["id"]: made}))
+        location = f"https://{call.host}/subscriptions/{SUBSCRIPTION}/operationresults/{work.id}?api-version=2025-04-01"
+        return HttpReply(202, b"", {"Location": location, "Retry-After": "0"})
+
+    def _policy_put(self, call: Call) -> HttpReply:
+        if call.at["id"].rpartition("/managementpolicies/")[0] not in self.things:
+            raise Refusal(404, "ResourceNotFound", "The storage account was not found.")
+        (rule,) = call.body["properties"]["policy"]["rules"]
+        assert rule["definition"]["actions"]["baseBlob"]["delete"]["daysAfterModificationGreaterThan"] > 0
+        self.things[call.at["id"]] = {**call.body, "id": call.path, "name": "DefaultManagementPolicy"}
+        return _reply(200, self.things[call.at["id"]])
+
+    def _setting_put(self, call: Call) -> HttpReply:
+        self._parent(call.at["id"])
+        properties = call.body["properties"]
+        if set(properties) - {"storageAccountId", "logs"} or properties["storageAccountId"].lower() not in self.things:
+            raise Refusal(400, "BadRequest", f"no storage account, or unknown properties: {properties}")
+        known = {"kube-audit", "kube-audit-admin", "kube-apiserver", "guard", "cluster-autoscaler"}
+        if unknown := [each["category"] for each in properties["logs"] if each["category"] not in known]:
+            raise Refusal(400, "BadRequest", f"Category {unknown} is not supported.")
+        self.things[call.at["id"]] = {**call.body, "id": call.path, "name": "portable"}
+        return _reply(200, self.things[call.at["id"]])
+
+    def _parent(self, id: str) -> None:
+        """What a thing stands in, or on, has to be there."""
+        place = id.rpartition("/providers/")[0]
+        known = {body["id"].lower() for body in (*self.groups.values(), *self.clusters.values())}
+        if place not in known:
+            raise Refusal(404, "ResourceNotFound", f"The scope {place} was not found.")
 
     def _role_put(self, call: Call) -> HttpReply:
         id = call.at["id"].lower()
@@ -610,10 +692,8 @@ class AzureService:
             raise Refusal(
                 400, "PrincipalNotFound", f"Principal {properties['principalId']} does not exist in the directory."
             )
-        place = id.split("/providers/microsoft.authorization/")[0]
-        known = {body["id"].lower() for body in (*self.groups.values(), *self.clusters.values())}
-        if place not in known:
-            raise Refusal(404, "ResourceNotFound", f"The scope {place} was not found.")
+        self._parent(id)
+        place = id.rpartition("/providers/")[0]
         for other, body in self.things.items():
             same = body.get("properties", {}) == {**properties, "scope": place}
             if same and other != id and other.startswith(place):

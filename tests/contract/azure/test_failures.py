@@ -45,7 +45,7 @@ def test_an_operation_that_fails_says_why_and_is_tried_again(bench: Bench, code:
     assert found is not None
     assert (found.healthy, found.detail) == (False, "Failed")
     # the half-made cluster is gone on with, not made beside
-    assert bench.up(AUTOMATIC) == ["create cluster", "create disks", "create access"]
+    assert bench.up(AUTOMATIC) == ["create cluster", "create disks", "create access", "create audit"]
     assert bench.service.cluster("shop")["properties"]["provisioningState"] == "Succeeded"
     assert len(bench.service.clusters) == 1
 
@@ -147,7 +147,7 @@ def test_credentials_that_end_are_told_and_up_goes_on_with_new_ones(bench: Bench
     error = refused(lambda: bench.up(AUTOMATIC))
     assert "does not accept the credentials" in error.message
     bench.world.front.renew()
-    assert bench.up(AUTOMATIC) == ["create cluster", "create disks", "create access"]
+    assert bench.up(AUTOMATIC) == ["create cluster", "create disks", "create access", "create audit"]
     assert len(bench.service.clusters) == 1
 
 

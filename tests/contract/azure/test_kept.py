@@ -10,6 +10,7 @@ from portable.errors import ProviderError
 from portable.events import nowhere
 from portable.provider import Identities, KeptData, KeptVolumes, Sweep, Tokens
 from portable.spec.model import Cluster
+from portable_azure import audit
 from tests.clouds.azure.service import SUBSCRIPTION
 from tests.contract.azure.conftest import AUTOMATIC, STANDARD, Bench
 
@@ -109,15 +110,16 @@ def test_the_sweep_finds_what_a_lost_state_left_and_removes_it(bench: Bench) -> 
     found = plugin.leftovers(STANDARD)
     assert [(each.kind, each.id.rpartition("/")[2], each.data) for each in found] == [
         ("resource group", "MC_portable-shop_shop_westeurope", False),
+        ("storage account", audit.account(SUBSCRIPTION, "shop"), False),
         ("resource group", "portable-shop", False),
         ("disk", "pvc-1", True),
         ("resource group", DATA, False),
         ("federated credential", found[-1].id.rpartition("/")[2], False),
     ]
-    assert found[2].cost == "about $2.40 a month, list price of 2026-10"
-    refused = plugin.remove(STANDARD, found[3], nowhere)
+    assert found[3].cost == "about $2.40 a month, list price of 2026-10"
+    refused = plugin.remove(STANDARD, found[4], nowhere)
     assert refused == "it holds Microsoft.Compute/disks pvc-1", "data went with its group"
-    assert [plugin.remove(STANDARD, each, nowhere) for each in found] == [""] * 5
+    assert [plugin.remove(STANDARD, each, nowhere) for each in found] == [""] * 6
     assert bench.service.leftovers() == []
     assert plugin.leftovers(STANDARD) == ()
 

@@ -19,6 +19,8 @@ READS = [
     "ManagedClusters_Get",
     "RoleAssignments_Get",
     "RoleAssignments_Get",
+    "DiagnosticSettings_Get",
+    "StorageAccounts_Get",
 ]
 
 
@@ -40,10 +42,15 @@ def test_automatic_is_made_looked_at_and_taken_down_with_these_calls(bench: Benc
         "RoleAssignments_Create",
         "RoleAssignments_Get",
         "ManagedClusters_ListClusterUserCredentials",
+        "StorageAccounts_Create",
+        "ManagementPolicies_CreateOrUpdate",
+        "DiagnosticSettings_CreateOrUpdate",
     ]
     assert bench.calling(lambda: bench.up(AUTOMATIC)) == READS
     assert bench.calling(bench.stack().destroy) == [
         "RoleAssignments_Delete",
+        "DiagnosticSettings_Delete",
+        "StorageAccounts_Delete",
         "RoleAssignments_Delete",
         "ManagedClusters_Get",
         "ManagedClusters_Delete",
@@ -91,8 +98,26 @@ def test_the_makers_role_is_waited_for(bench: Bench) -> None:
     bench.service.denied_reviews = 3
     bench.up(AUTOMATIC)
     assert bench.calls.count("Kubernetes_AccessReview") == 4
-    roles = {body["properties"]["roleDefinitionId"].split("/")[-1] for body in bench.service.things.values()}
+    things = bench.service.things.items()
+    roles = {body["properties"]["roleDefinitionId"].split("/")[-1] for id, body in things if "roleassignments" in id}
     assert roles == {"b1ff04bb-8a4e-4dc4-8eb5-8693973ce19b", "b24988ac-6180-42a0-ab88-20f7382dd24c"}
+
+
+def test_the_api_server_is_audited_and_the_log_ends_by_itself(bench: Bench) -> None:
+    bench.up(AUTOMATIC)
+    things = bench.service.things.items()
+    setting = next(body for id, body in things if "diagnosticsettings" in id)
+    assert {each["category"] for each in setting["properties"]["logs"]} == {"kube-audit-admin", "guard"}
+    account = bench.service.things[setting["properties"]["storageAccountId"].lower()]
+    assert account["tags"] == {"portable:stack": "azure.shop"}
+    assert account["properties"]["allowBlobPublicAccess"] is False
+    assert account["properties"]["minimumTlsVersion"] == "TLS1_2"
+    policy = next(body for id, body in things if "managementpolicies" in id)
+    (rule,) = policy["properties"]["policy"]["rules"]
+    assert rule["definition"]["actions"] == {"baseBlob": {"delete": {"daysAfterModificationGreaterThan": 90}}}
+    setting["properties"]["logs"][0]["enabled"] = False
+    assert bench.up(AUTOMATIC) == ["update audit"], "somebody turned the audit log off"
+    assert bench.up(AUTOMATIC) == []
 
 
 def test_progress_names_what_is_made_and_the_usual_time(bench: Bench) -> None:
@@ -190,12 +215,13 @@ def test_a_cluster_that_vanished_is_made_again_with_its_roles(bench: Bench) -> N
     first = bench.plugin().find(AUTOMATIC)
     bench.service.clusters.clear()
     bench.service.things = {id: body for id, body in bench.service.things.items() if "managedclusters" not in id}
-    assert bench.up(AUTOMATIC) == ["create cluster", "create disks", "create access"]
+    assert bench.up(AUTOMATIC) == ["create cluster", "create disks", "create access", "create audit"]
     second = bench.plugin().find(AUTOMATIC)
     assert first is not None
     assert second is not None
     assert first.uid != second.uid
-    assert len(bench.service.things) == 2, "the role of the first cluster's identity was left"
+    roles = [id for id in bench.service.things if "roleassignments" in id]
+    assert len(roles) == 2, "the role of the first cluster's identity was left"
 
 
 @pytest.mark.parametrize("change", [{"region": "eastus"}, {"pools": {"default": Nodes(1)}}])
