@@ -217,3 +217,8 @@ DNS_CALLS: dict[str, Call] = {
     ),
     "dns.changes.get": Call("dns", "GET", f"{_ZONES}/{{managedZone}}/changes/{{changeId}}", ("dns.changes.get",)),
 }
+
+
+def known(name: str) -> Call:
+    """Raises KeyError for what is in neither table: it cannot be called."""
+    return CALLS[name] if name in CALLS else DNS_CALLS[name]

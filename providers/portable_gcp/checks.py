@@ -63,19 +63,19 @@ def _apis(google: Google, place: Place) -> Check:
 
 
 def _permissions(google: Google, place: Place) -> Check:
-    wanted = permissions.needed()
+    wanted, for_dns = permissions.needed(), permissions.needed_for_dns()
     held: set[str] = set()
-    for start in range(0, len(wanted), _AT_ONCE):
-        asked = {"permissions": list(wanted[start : start + _AT_ONCE])}
+    every = [*wanted, *for_dns]
+    for start in range(0, len(every), _AT_ONCE):
+        asked = {"permissions": every[start : start + _AT_ONCE]}
         answer = google.rest("cloudresourcemanager.projects.testIamPermissions", asked, project=place.project)
         held.update(answer.get("permissions", []))
-    lacking = [permission for permission in wanted if permission not in held]
-    if not lacking:
-        return Check("permissions", "ok", f"{len(wanted)} of {len(wanted)}")
     cure = "`portable providers show gcp` prints the role that is needed"
-    # without those of Cloud DNS, `up` prints the records that somebody else has to write
-    status = "warning" if all(permission.startswith("dns.") for permission in lacking) else "missing"
-    return Check("permissions", status, f"missing: {', '.join(lacking)}", fix=cure)
+    if lacking := [permission for permission in wanted if permission not in held]:
+        return Check("permissions", "missing", f"missing: {', '.join(lacking)}", fix=cure)
+    if lacking := [permission for permission in for_dns if permission not in held]:
+        return Check("permissions", "warning", f"records of routes cannot be written: {', '.join(lacking)}", fix=cure)
+    return Check("permissions", "ok", f"{len(every)} of {len(every)}")
 
 
 def _region(google: Google, place: Place) -> Check:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from portable_gcp.calls import CALLS
+from portable_gcp.calls import CALLS, DNS_CALLS
 
 # doctor asks about them all at once; the API server's own rights come as a role
 IN_CLUSTER = "roles/container.admin"
@@ -13,9 +13,15 @@ def needed() -> tuple[str, ...]:
     return tuple(sorted({permission for call in CALLS.values() for permission in call.permissions}))
 
 
+def needed_for_dns() -> tuple[str, ...]:
+    """Beside the others, where `up` shall write the records of routes."""
+    return tuple(sorted({permission for call in DNS_CALLS.values() for permission in call.permissions}))
+
+
 def text() -> str:
     """A role's definition, as `gcloud iam roles create` takes it, and how to give it."""
     lines = "".join(f"- {permission}\n" for permission in needed())
+    names = "".join(f"- {permission}\n" for permission in needed_for_dns())
     return (
         "# A custom role with what portable calls, and no more. Save this as role.yaml, then:\n"
         "#   gcloud iam roles create portable --project PROJECT --file role.yaml\n"
@@ -28,4 +34,6 @@ def text() -> str:
         "stage: GA\n"
         "includedPermissions:\n"
         f"{lines}"
+        "# To write the records of routes into zones of Cloud DNS; without these `up` prints them instead.\n"
+        f"{names}"
     )

@@ -7,6 +7,7 @@ same credentials, retries and errors for both. Endpoints can be moved with gclou
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import time
@@ -17,7 +18,7 @@ from typing import Any, TypeVar
 
 from portable.errors import ProviderError
 from portable.provider import Token
-from portable_gcp.calls import CALLS, DNS_CALLS
+from portable_gcp import calls
 
 SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 CHAIN = (
@@ -29,6 +30,9 @@ LOGIN = "`gcloud auth application-default login`, or point GOOGLE_APPLICATION_CR
 REQUEST_SECONDS = 60.0
 
 Answer = TypeVar("Answer")
+
+# What it has to say reaches a person as an error of ours; its own lines would only stand between.
+logging.getLogger("google").addHandler(logging.NullHandler())
 
 
 @dataclass(frozen=True)
@@ -85,14 +89,14 @@ class Google:
 
     def container(self, call: str, **request: Any) -> Any:
         """The container client's reply to `request`."""
-        method = getattr(self._clusters, CALLS[call].method)
+        method = getattr(self._clusters, calls.known(call).method)
         return self._guarded(call, lambda: method(request=request, retry=self._retry, timeout=REQUEST_SECONDS))
 
     def rest(
         self, call: str, body: Any = None, query: Mapping[str, Any] | None = None, /, **path: str
     ) -> dict[str, Any]:
         """The reply to one REST call; `path` fills the words in braces."""
-        known = CALLS[call] if call in CALLS else DNS_CALLS[call]
+        known = calls.known(call)
         url = endpoint(known.service) + known.path.format(**path)
 
         def send() -> dict[str, Any]:
@@ -218,7 +222,7 @@ def _refused(call: str, error: Any) -> Refused:
         message = "Google does not take these credentials"
         fix = LOGIN
     elif reason == "SERVICE_DISABLED" or (status == 403 and "has not been used in project" in said):
-        service = (error.metadata or {}).get("service") or f"{CALLS[call].service}.googleapis.com"
+        service = (error.metadata or {}).get("service") or f"{calls.known(call).service}.googleapis.com"
         message = f"the API {service} is not enabled in this project"
         fix = f"`gcloud services enable {service}`"
     elif status == 403 and "quota" not in said.lower():
@@ -250,7 +254,7 @@ def _permissions(call: str, said: str, error: Any) -> str:
     named = (error.metadata or {}).get("permission") if error.reason else None
     found = [named] if named else re.findall(r"[a-z]+\.[a-zA-Z]+\.[a-zA-Z]+(?=['\"]? permission|['\"]? denied)", said)
     found = found or re.findall(r"required \"([\w.]+)\" permission", said, re.IGNORECASE)
-    return " or ".join(found or CALLS[call].permissions or ("a permission",))
+    return " or ".join(found or calls.known(call).permissions or ("a permission",))
 
 
 def _first_line(error: BaseException) -> str:
