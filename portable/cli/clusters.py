@@ -36,7 +36,10 @@ def clusters() -> None:
 @click.option("--state", metavar="URL", help="A Pulumi backend for state; default: files of this user.")
 @click.pass_obj
 def list_(session: Session, cloud: str | None, state: str | None) -> None:
-    """List the clusters that portable made, and how their clouds say that they are."""
+    """List the clusters that portable made.
+
+    Each cloud is asked how its clusters are; one that cannot be asked is shown as unknown.
+    """
     from portable.cluster_list import clusters as read
     from portable.target import Request
 
@@ -54,7 +57,10 @@ def list_(session: Session, cloud: str | None, state: str | None) -> None:
 @_NAME
 @click.pass_obj
 def show(session: Session, request: Request, name: str | None) -> None:
-    """Show one cluster: its version and status, what it is made of, the apps on it, and data that is kept."""
+    """Show one cluster in full.
+
+    Its version and status, what it is made of, the apps on it, and data that is kept.
+    """
     from portable.cluster_list import cluster_info
 
     found = cluster_info(request, name)
@@ -124,9 +130,9 @@ def scale(
 @click.option("--no-switch", is_flag=True, help="Leave the current context as it is.")
 @click.pass_obj
 def credentials(session: Session, request: Request, name: str | None, to_stdout: bool, no_switch: bool) -> None:
-    """Put the cluster into your kubeconfig, so that kubectl and others reach it.
+    """Put the cluster into your kubeconfig.
 
-    Goes into $KUBECONFIG or ~/.kube/config and leaves everything else there as it is. On clouds kubectl gets its tokens from
+    Then kubectl and others reach it. It goes into $KUBECONFIG or ~/.kube/config and leaves everything else there as it is. On clouds kubectl gets its tokens from
     `portable token`: no cloud's command line is needed, and no token is in the file.
     """
     if to_stdout:
@@ -152,7 +158,7 @@ for each in (list_, show, upgrade, scale, credentials):
 @click.option("--cluster", required=True, metavar="NAME", help="The cluster's name there.")
 @click.option("--region", help="Where it is; default: what the cloud's own configuration says.")
 def token(cloud: str, cluster: str, region: str | None) -> None:
-    """Print a token for a cluster's API server, as kubectl asks for it.
+    """Print a token for kubectl.
 
     It is an ExecCredential: a secret that is good for some minutes. `portable clusters credentials` writes the kubeconfig
     that calls this.
@@ -169,9 +175,10 @@ def token(cloud: str, cluster: str, region: str | None) -> None:
 @click.option("--detailed-exitcode", is_flag=True, help="Exit with 3 when something drifted and was not put back.")
 @click.pass_obj
 def drift(session: Session, request: Request, fix: bool, yes: bool, detailed_exitcode: bool) -> int:
-    """Show what was changed behind portable's back, in the cloud and in the cluster, since the last `up`.
+    """Show what was changed behind portable's back.
 
-    Looks at the live objects. Without --fix it changes nothing.
+    Looks at the live objects, in the cloud and in the cluster, and compares them with what the last `up` applied. Without
+    --fix it changes nothing.
     """
     ask = fix and not yes
     require_terminal(session, ask, "drift --fix")
