@@ -49,6 +49,7 @@ class AuditLog:
 
     def read(self, object_id: str, inputs: Inputs, outputs: Outputs) -> Outputs | None:
         """None unless both the setting and the account that it names are there."""
+        scope.at_home(self._session.subscription, outputs)
         with told(f"looking at the audit log {outputs['name']}"):
             setting = self._get(_setting(outputs), SETTINGS_API)
             if setting is None or self._get(_account(outputs), STORAGE_API) is None:
@@ -60,6 +61,7 @@ class AuditLog:
         return self._made(new, emit)
 
     def delete(self, object_id: str, outputs: Outputs, emit: Emit) -> None:
+        scope.at_home(self._session.subscription, outputs)
         with told(f"ending the audit log {outputs['name']}"):
             # a setting would outlive its cluster, and come back with another one of its name
             self._delete(_setting(outputs), SETTINGS_API, emit)

@@ -61,6 +61,7 @@ class ManagedCluster:
         raise _restless(inputs["name"])
 
     def read(self, object_id: str, inputs: Inputs, outputs: Outputs) -> Outputs | None:
+        scope.at_home(self._session.subscription, outputs)
         with told(f"looking at the cluster {outputs['name']}"):
             live = self._live(outputs)
         return None if live is None else _outputs(inputs or outputs, live)
@@ -75,6 +76,7 @@ class ManagedCluster:
     def delete(self, object_id: str, outputs: Outputs, emit: Emit) -> None:
         from azure.core.exceptions import ResourceNotFoundError
 
+        scope.at_home(self._session.subscription, outputs)
         group, name = outputs["group"], outputs["name"]
         clusters = self._session.containers.managed_clusters
         with told(f"deleting the cluster {name}"):

@@ -41,6 +41,7 @@ class ResourceGroup:
         return live["id"], _outputs(inputs, live)
 
     def read(self, object_id: str, inputs: Inputs, outputs: Outputs) -> Outputs | None:
+        scope.at_home(self._session.subscription, outputs)
         with told(f"looking at the resource group {outputs['name']}"):
             live = self._live(outputs["name"])
         return None if live is None else _outputs(outputs, live)
@@ -51,6 +52,7 @@ class ResourceGroup:
 
     def delete(self, object_id: str, outputs: Outputs, emit: Emit) -> None:
         """What is not ours to delete keeps its group: kept disks, and what a user has put into it."""
+        scope.at_home(self._session.subscription, outputs)
         name = outputs["name"]
         with told(f"deleting the resource group {name}"):
             live = self._live(name)

@@ -65,6 +65,7 @@ class AgentPool:
         raise _restless(inputs["name"])
 
     def read(self, object_id: str, inputs: Inputs, outputs: Outputs) -> Outputs | None:
+        scope.at_home(self._session.subscription, outputs)
         with told(f"looking at the node pool {outputs['name']}"):
             live = self._live(outputs)
         return None if live is None else _outputs(inputs or outputs, live)
@@ -79,6 +80,7 @@ class AgentPool:
     def delete(self, object_id: str, outputs: Outputs, emit: Emit) -> None:
         from azure.core.exceptions import ResourceNotFoundError
 
+        scope.at_home(self._session.subscription, outputs)
         begin = self._session.containers.agent_pools.begin_delete
         group, cluster, name = outputs["group"], outputs["cluster"], outputs["name"]
         with told(f"deleting the node pool {name}"):

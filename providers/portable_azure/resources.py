@@ -37,14 +37,16 @@ def of(cluster: Cluster, subscription: str) -> tuple[ClusterResource, ...]:
         "allow": sorted(cluster.allow),
     }
     disks = {
+        "subscription": subscription,
         "name": f"{name}-disks",
-        "scope": names.group_id(subscription, data),
+        "place": names.group_id(subscription, data),
         "role": roles.CONTRIBUTOR,
         "principal": Ref("cluster", "principal"),
     }
     access = {
+        "subscription": subscription,
         "name": f"{name}-access",
-        "scope": cluster_id,
+        "place": cluster_id,
         "role": roles.CLUSTER_ADMIN,
         "principal": roles.CALLER,
         "group": group,

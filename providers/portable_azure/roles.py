@@ -1,7 +1,7 @@
 """portable:azure:RoleAssignment: a role for somebody at a place; portable:azure:ClusterAccess: one that is waited for.
 
-inputs   name, scope (resource id), role (id of a built-in role), principal (object id; CALLER: whoever is signed in)
-         ClusterAccess also: cluster, group
+inputs   name, place (resource id), role (id of a built-in role), principal (object id; CALLER: whoever is signed in)
+         subscription; ClusterAccess also: cluster, group
 outputs  these and id, assigned (object id)
 https://learn.microsoft.com/azure/role-based-access-control/built-in-roles
 """
@@ -17,7 +17,7 @@ from portable.events import Emit
 from portable.kube import Kube
 from portable.polling import Pending, poll
 from portable.provider import Diff, Inputs, Outputs
-from portable_azure import access, operations
+from portable_azure import access, operations, scope
 from portable_azure.failures import LOG_IN, code, told
 from portable_azure.session import Session
 
@@ -42,7 +42,7 @@ class RoleAssignment:
         return ()
 
     def diff(self, object_id: str, outputs: Outputs, old: Inputs, new: Inputs) -> Diff:
-        changed = tuple(key for key in ("scope", "role", "principal") if outputs.get(key) != new.get(key))
+        changed = tuple(key for key in ("place", "role", "principal") if outputs.get(key) != new.get(key))
         return Diff(changes=changed, replaces=changed)
 
     def create(self, inputs: Inputs, emit: Emit) -> tuple[str, Outputs]:
@@ -50,12 +50,13 @@ class RoleAssignment:
         if principal == CALLER:
             principal, kind = self._session.caller()
         with told(f"assigning the role {inputs['name']}"):
-            assigned = self._assign(inputs["scope"], inputs["role"], principal, kind, emit)
+            assigned = self._assign(inputs["place"], inputs["role"], principal, kind, emit)
         return assigned, {**inputs, "id": assigned, "assigned": principal}
 
     def read(self, object_id: str, inputs: Inputs, outputs: Outputs) -> Outputs | None:
         from azure.core.exceptions import ResourceNotFoundError
 
+        scope.at_home(self._session.subscription, outputs)
         with told(f"looking at the role {outputs['name']}"):
             try:
                 self._session.resources.resources.get_by_id(object_id, api_version=API_VERSION)
@@ -69,10 +70,11 @@ class RoleAssignment:
     def delete(self, object_id: str, outputs: Outputs, emit: Emit) -> None:
         from azure.core.exceptions import ResourceNotFoundError
 
+        scope.at_home(self._session.subscription, outputs)
         principal = outputs.get("assigned") or outputs.get("principal")
         if principal == CALLER:
             principal, _ = self._session.caller()
-        assigned = outputs.get("id") or (_id(outputs["scope"], outputs["role"], principal) if principal else "")
+        assigned = outputs.get("id") or (_id(outputs["place"], outputs["role"], principal) if principal else "")
         if not assigned:
             return
         with told(f"taking back the role {outputs['name']}"):
@@ -88,11 +90,11 @@ class RoleAssignment:
             except ResourceNotFoundError:
                 return
 
-    def _assign(self, scope: str, role: str, principal: str, kind: str, emit: Emit) -> str:
+    def _assign(self, place: str, role: str, principal: str, kind: str, emit: Emit) -> str:
         """The assignment's id. One with the same meaning under another id is somebody else's and does as well."""
         from azure.core.exceptions import HttpResponseError
 
-        wanted = _id(scope, role, principal)
+        wanted = _id(place, role, principal)
         properties = {
             "roleDefinitionId": f"/subscriptions/{self._session.subscription}"
             f"/providers/Microsoft.Authorization/roleDefinitions/{role}",
@@ -175,7 +177,7 @@ def _stranger(cluster: str) -> ProviderError:
     )
 
 
-def _id(scope: str, role: str, principal: str) -> str:
+def _id(place: str, role: str, principal: str) -> str:
     """The same for the same meaning, so that an assignment is never made twice."""
-    name = uuid.uuid5(_OURS, f"{scope.lower()} {role} {principal}")
-    return f"{scope}/providers/Microsoft.Authorization/roleAssignments/{name}"
+    name = uuid.uuid5(_OURS, f"{place.lower()} {role} {principal}")
+    return f"{place}/providers/Microsoft.Authorization/roleAssignments/{name}"

@@ -22,6 +22,19 @@ def stay(outputs: Outputs, new: Inputs) -> None:
             )
 
 
+def at_home(subscription: str, outputs: Outputs) -> None:
+    """Raises ProviderError where the live object is in another subscription than the one that is chosen now.
+
+    Looking there would find nothing, and a second cluster would be made.
+    """
+    live = outputs.get("subscription")
+    if live and live.lower() != subscription.lower():
+        raise ProviderError(
+            f"the cluster is in the subscription {live}, and {subscription} is chosen",
+            fix=f"`az account set --subscription {live}`, or set AZURE_SUBSCRIPTION_ID",
+        )
+
+
 def ours(body: dict[str, Any], owner: str) -> bool:
     return (body.get("tags") or {}).get(names.STACK_TAG) == owner
 

@@ -61,8 +61,12 @@ def channel(asked: str) -> str:
 
 
 def lowest(live: dict[str, Any]) -> str:
-    """The oldest version among the control plane and its node pools (pools may lag after an interrupted upgrade)."""
-    found = [running(live["properties"]), *map(_pool_version, pools(live))]
+    """The oldest version among the control plane and its node pools, which may lag after an interrupted upgrade.
+
+    In automatic mode the nodes are AKS' own affair.
+    """
+    automatic = (live.get("sku") or {}).get("name") == "Automatic"
+    found = [running(live["properties"]), *map(_pool_version, [] if automatic else pools(live))]
     return min(filter(None, found), key=_numbers, default="")
 
 

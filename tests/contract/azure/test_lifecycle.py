@@ -264,3 +264,21 @@ def test_a_group_with_something_of_the_users_in_it_stays(bench: Bench) -> None:
     bench.stack().destroy()
     assert bench.service.leftovers() == ["group portable-shop"]
     assert any("publicIPAddresses mine" in getattr(event, "message", "") for event in bench.events)
+
+
+def test_another_subscription_makes_no_second_cluster(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.up(STANDARD)
+    monkeypatch.setenv("AZURE_SUBSCRIPTION_ID", "99999999-0000-0000-0000-000000000000")
+    for operation in (lambda: bench.up(STANDARD), lambda: bench.stack().destroy()):
+        with pytest.raises(ProviderError, match=r"is in the subscription 0000.* and 9999") as caught:
+            operation()
+        assert "az account set --subscription 0000" in caught.value.fix
+    assert len(bench.service.clusters) == 1
+
+
+def test_the_nodes_of_an_automatic_cluster_may_be_older(bench: Bench) -> None:
+    wanted = replace(AUTOMATIC, version="1.33")
+    bench.up(wanted)
+    node = {"name": "hosted", "currentOrchestratorVersion": "1.32.7", "provisioningState": "Succeeded"}
+    bench.service.cluster("shop")["properties"]["agentPoolProfiles"].append(node)
+    assert bench.up(wanted) == []
