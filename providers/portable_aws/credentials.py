@@ -53,12 +53,15 @@ def credentials(sdk: Sdk, cluster: Cluster) -> Credentials:
 
 def token(sdk: Sdk, cluster: Cluster) -> Token:
     """A request to STS, signed and not sent: the API server sends it, and so learns who we are."""
+    from botocore.config import Config
     from botocore.signers import RequestSigner
 
     region = sdk.region(cluster)
     with explained(sdk):
-        sts = sdk.client("sts", region)
         session = sdk.session
+        # Amazon's own host, whatever stands in for it here: an API server takes no other
+        own = Config(ignore_configured_endpoint_urls=True)
+        sts = session.client("sts", region_name=region, config=own)
         signer = RequestSigner(
             sts.meta.service_model.service_id, region, "sts", "v4", session.get_credentials(), session.events
         )

@@ -84,7 +84,7 @@ def _create(name: str, folder: Path, mounted: Path) -> None:
         name=name,
         nodes=1,
         image=node_images.choose("", node_images.available()),
-        ports=ports.choose(None),
+        ports=ports.Ports(0, 0),
         volumes=str(volumes),
         cgroup_v1=engine.cgroup == "1",
     )
@@ -97,6 +97,8 @@ def _create(name: str, folder: Path, mounted: Path) -> None:
 def with_webhook(document: dict[str, Any], mounted: Path) -> dict[str, Any]:
     """A kind configuration whose API server asks the webhook that `mounted`/config names."""
     changed = copy.deepcopy(document)
+    # routes are asked at their load balancers' own addresses: the host's ports are left to others
+    del changed["nodes"][0]["extraPortMappings"]
     changed["nodes"][0]["extraMounts"].append({"hostPath": str(mounted), "containerPath": _IN_NODE, "readOnly": True})
     volume = {"name": "webhook", "hostPath": _IN_NODE, "mountPath": _IN_NODE, "readOnly": True, "pathType": "Directory"}
     flags = {

@@ -57,7 +57,8 @@ class CloudShop:
     token: str = field(default_factory=lambda: secrets.token_hex(16), repr=False)
 
     def run(self, *command: str | Path, code: int | None = 0) -> Run:
-        return self.portable(*command, "-e", "dev", "--cloud", self.cloud, SHOP, code=code)
+        file = ("--file", SHOP) if command[0] == "clusters" else (SHOP,)
+        return self.portable(*command, "-e", "dev", "--cloud", self.cloud, *file, code=code)
 
     def up(self, *, code: int | None = 0) -> Run:
         file = self.folder / "token.txt"
@@ -131,6 +132,7 @@ def environment(folder: Path, stand_in: StandIn) -> dict[str, str]:
         **kept,
         "PATH": f"{PORTABLE.parent}:{kept['PATH']}",
         "HOME": str(folder),
+        "KUBECONFIG": str(folder / "kubeconfig"),
         "PORTABLE_STATE": str(folder / "state"),
         "PORTABLE_DATA": str(folder / "data"),
         "PORTABLE_CACHE": str(cache.root()),
@@ -220,26 +222,19 @@ def _lives(pods: Mapping[str, list[dict[str, Any]]]) -> dict[str, set[str]]:
 
 def test_kubectl_works_with_what_clusters_credentials_writes(shop: CloudShop) -> None:
     """kubectl asks `portable token`, as the kubeconfig says; nothing in that file lets anybody in."""
-    run = shop.run("clusters", "credentials", "--print")
-    kubeconfig = shop.folder / "kubeconfig"
-    kubeconfig.write_text(run.out)
+    shop.run("clusters", "credentials")
     kubectl = shop.folder / "kubectl"
     kubectl.symlink_to(binary())
-    done = subprocess.run(
-        [kubectl, "--kubeconfig", kubeconfig, "get", "deployments", "-n", NAMESPACE, "-o", "name"],
-        env=dict(shop.portable.env),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+
+    def deployments(**environment: str) -> subprocess.CompletedProcess[str]:
+        command = [kubectl, "get", "deployments", "-n", NAMESPACE, "-o", "name"]
+        env = {**shop.portable.env, **environment}
+        return subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
+
+    done = deployments()
     assert done.returncode == 0, done.stderr
     assert set(done.stdout.split()) == {f"deployment.apps/{name}" for name in ("api", "web", "worker")}
-    without = {**shop.portable.env, "PATH": "/usr/bin:/bin"}
-    refused = subprocess.run(
-        [kubectl, "--kubeconfig", kubeconfig, "get", "pods"], env=without, capture_output=True, text=True, check=False
-    )
-    assert refused.returncode != 0, "the file alone is no way in"
+    assert deployments(PATH="/usr/bin:/bin").returncode != 0, "without `portable` the file is no way in"
 
 
 def test_no_secret_is_in_state_or_logs(shop: CloudShop) -> None:
