@@ -8,7 +8,7 @@ This module stays light: Google's SDK is imported with the first call.
     cluster, settings, versions     the cluster
     pools, machines                 its nodes, where it is not Autopilot
     network, account                what it stands on
-    kept, sweep, leftovers          what outlives it
+    kept, shares, sweep, leftovers  what outlives it
     identities, checks              workload identity; doctor
 """
 
@@ -118,7 +118,7 @@ class Gcp:
     def kept_data(self, cluster: Cluster, namespace: str) -> Sequence[str]:
         from portable_gcp import kept
 
-        return [disk.words for disk in kept.disks(self._google, self._place(cluster), cluster.name, namespace)]
+        return kept.words(self._google, self._place(cluster), cluster.name, namespace)
 
     def delete_kept_data(self, cluster: Cluster, namespace: str, emit: Emit) -> None:
         from portable_gcp import kept

@@ -196,6 +196,17 @@ CALLS: dict[str, Call] = {
     },
 }
 
+_FILES = "/v1/projects/{project}/locations"
+CALLS |= {
+    "file.projects.locations.instances.list": Call("file", "GET", f"{_FILES}/-/instances", ("file.instances.list",)),
+    "file.projects.locations.instances.delete": Call(
+        "file", "DELETE", f"{_FILES}/{{location}}/instances/{{name}}", ("file.instances.delete",)
+    ),
+    "file.projects.locations.operations.get": Call(
+        "file", "GET", f"{_FILES}/{{location}}/operations/{{name}}", ("file.operations.get",)
+    ),
+}
+
 _ZONES = "/dns/v1/projects/{project}/managedZones"
 
 # Only where routes want records and the project has zones: a role of its own, so that it can be left out.

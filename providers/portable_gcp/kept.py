@@ -1,4 +1,4 @@
-"""Disks that outlive their app or their cluster: found by our label, and by the claim that their driver notes in them."""
+"""Volumes that outlive their app or their cluster: found by our label, and by the claim that their driver notes in them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from portable.events import Emit, Step
 from portable.provider import KubeObject
-from portable_gcp import compute, naming
+from portable_gcp import compute, naming, shares
 from portable_gcp.place import Place
 from portable_gcp.profile import DISK_DRIVER, DISKS, ZONE_KEY
 from portable_gcp.session import Google
@@ -49,16 +49,27 @@ def disks(google: Google, place: Place, cluster: str, namespace: str = "") -> li
     return sorted(ours, key=lambda disk: (disk.namespace, disk.claim, disk.link))
 
 
+def words(google: Google, place: Place, cluster: str, namespace: str) -> list[str]:
+    """ "NAMESPACE/CLAIM (...)" of each, with what keeping it costs."""
+    found = [*disks(google, place, cluster, namespace), *shares.shares(google, place, cluster, namespace)]
+    return [volume.words for volume in found]
+
+
 def delete(google: Google, place: Place, cluster: str, namespace: str, emit: Emit) -> None:
     """A disk that is still attached is waited for: its node lets go of it within minutes."""
     for disk in disks(google, place, cluster, namespace):
         emit(Step("data", "progress", detail=f"deleting the disk of {disk.namespace}/{disk.claim}"))
         compute.delete_link(google, disk.link, emit)
+    for share in shares.shares(google, place, cluster, namespace):
+        emit(Step("data", "progress", detail=f"deleting the share of {share.namespace}/{share.claim}"))
+        shares.delete(google, share.name, emit)
 
 
 def persistent_volumes(google: Google, place: Place, cluster: str, namespace: str) -> list[KubeObject]:
-    """A volume for each disk that nothing uses, bound to the claim that it belonged to before anything else can take it."""
-    return [_volume(disk) for disk in disks(google, place, cluster, namespace) if not disk.attached]
+    """A volume for each disk that nothing uses and for each share, bound to its claim before anything else can take it."""
+    free = [disk for disk in disks(google, place, cluster, namespace) if not disk.attached]
+    found = shares.shares(google, place, cluster, namespace)
+    return [*map(_volume, free), *map(shares.persistent_volume, found)]
 
 
 def _disk(live: dict[str, Any]) -> Disk | None:

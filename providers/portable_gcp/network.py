@@ -12,13 +12,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from portable.errors import Problem
-from portable.events import Emit
+from portable.events import Emit, Notice
 from portable.provider import Diff, Inputs, Outputs
 from portable_gcp import compute, leftovers, naming, ownership
 from portable_gcp.session import Google
 
 RANGE = "10.128.0.0/20"
 NAT = "nat"
+# Through these a network reaches its Filestore shares: https://cloud.google.com/filestore/docs/networking
+_PEERINGS = "filestore-peer"
 
 
 class Network:
@@ -49,6 +51,10 @@ class Network:
         project, name = outputs["project"], outputs["name"]
         live = compute.get(self._google, "networks", project=project, name=name)
         if live is None or not ownership.marked(live, outputs):
+            return
+        if kept := [peering["name"] for peering in live.get("peerings", []) if peering["name"].startswith(_PEERINGS)]:
+            # a Filestore share cannot move to another network, and its data is to outlive the cluster
+            emit(Notice(f"the network {name} stays, for shared volumes that are kept ({', '.join(kept)})"))
             return
         for part in leftovers.in_network(self._google, project, live["selfLink"]):
             compute.delete_link(self._google, part.link, emit)

@@ -215,7 +215,8 @@ def _unreachable(call: str, error: BaseException) -> ProviderError:
 
 def _refused(call: str, error: Any) -> Refused:
     """Google's refusal, with what to do about the kinds that a person can do something about."""
-    said, status = str(error.message), int(error.code or 0)
+    # the SDK's own message begins with the request
+    said, status = str(_body(error).get("message") or error.message), int(error.code or 0)
     reason = _reason(error)
     message, fix = f"Google refused {call}: {said}", ""
     if status == 401:

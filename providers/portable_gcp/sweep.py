@@ -8,7 +8,7 @@ from portable.errors import PortableError
 from portable.events import Emit
 from portable.provider import Leftover
 from portable_gcp import cluster as clusters
-from portable_gcp import compute, kept, leftovers, naming, ownership
+from portable_gcp import compute, kept, leftovers, naming, ownership, shares
 from portable_gcp.account import NodeAccount
 from portable_gcp.network import Network
 from portable_gcp.place import Place
@@ -22,6 +22,10 @@ def find(google: Google, place: Place, name: str) -> list[Leftover]:
     """Disks with data, and, where there is no cluster any more, what was made for it. Things of a live cluster are none."""
     found = [
         Leftover("disk", disk.link, disk.words, data=True, cost=disk.cost) for disk in kept.disks(google, place, name)
+    ]
+    found += [
+        Leftover(shares.KIND, share.name, share.words, data=True, cost=share.cost)
+        for share in shares.shares(google, place, name)
     ]
     if clusters.find(google, place, name) is not None:
         return found
@@ -47,6 +51,8 @@ def remove(google: Google, place: Place, name: str, leftover: Leftover, emit: Em
         elif leftover.kind == NETWORK:
             known = {**_known(place, name), "name": naming.network(name)}
             Network(google).delete(known["name"], known, emit)
+        elif leftover.kind == shares.KIND:
+            shares.delete(google, leftover.id, emit)
         else:
             compute.delete_link(google, leftover.id, emit)
     except PortableError as error:

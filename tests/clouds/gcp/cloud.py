@@ -10,11 +10,13 @@ from tests.clouds.gcp import discovery, gke
 from tests.clouds.gcp.answers import Refusal, invalid
 from tests.clouds.gcp.compute import ROOT, Compute
 from tests.clouds.gcp.discovery import Invalid
+from tests.clouds.gcp.files import Files
 from tests.clouds.gcp.gke import Gke
 from tests.clouds.gcp.iam import OWNER, Iam
 
 PROJECT = "acme-shop"
 TOKEN = "sts.token"
+FILES = "/file"
 APIS = ("container", "compute", "iam", "cloudresourcemanager", "serviceusage", "file", "dns")
 
 
@@ -29,6 +31,7 @@ class GoogleCloud:
         self.denied: dict[str, str] = {}
         self.iam = Iam(PROJECT)
         self.compute = Compute(PROJECT, lambda link: self.gke.network_in_use(link))
+        self.files = Files(PROJECT)
         self.gke = Gke(PROJECT, self.compute, self.iam, endpoint, ca)
         # what is there before us, and must be as it was afterwards
         self._theirs = {
@@ -47,7 +50,7 @@ class GoogleCloud:
     def name(self, request: HttpRequest) -> str:
         if request.path == "/token":
             return TOKEN
-        found = discovery.match(request.method, request.path)
+        found = _match(request)
         return found.id if found else f"{request.method} {request.path}"
 
     def answer(self, request: HttpRequest) -> HttpReply:
@@ -100,6 +103,7 @@ class GoogleCloud:
             *objects,
             *(f"account {email}" for email in self.iam.accounts),
             *bindings,
+            *(f"share {name}" for name in self.files.instances),
             *missing,
             *owner,
         ]
@@ -109,7 +113,7 @@ class GoogleCloud:
     def _answer(self, request: HttpRequest) -> dict[str, Any]:
         if request.path == "/token":
             return self.iam.issue(request.body)
-        found = discovery.match(request.method, request.path)
+        found = _match(request)
         if found is None:
             raise Invalid(f"no such method: {request.method} {request.path}")
         if not self.iam.knows(request.headers.get("authorization", "")):
@@ -140,6 +144,8 @@ class GoogleCloud:
                 return self.compute.answer(found, query, body)
             case "serviceusage.v1":
                 return self._services()
+            case "file.v1":
+                return self.files.answer(found, query)
             case "dns.v1":
                 # this project has no zones; Cloud DNS has a stand-in of its own in tests/contract/dns
                 return {"managedZones": []}
@@ -153,6 +159,13 @@ class GoogleCloud:
         return {
             "services": [{"name": f"projects/123/services/{api}.googleapis.com", "state": state(api)} for api in APIS]
         }
+
+
+def _match(request: HttpRequest) -> discovery.Match | None:
+    """Filestore's operations have the same paths as GKE's; its endpoint is FILES here, where Google has another host."""
+    if request.path.startswith(f"{FILES}/"):
+        return discovery.match(request.method, request.path.removeprefix(FILES), "file.v1")
+    return discovery.match(request.method, request.path)
 
 
 def _unauthenticated() -> Refusal:

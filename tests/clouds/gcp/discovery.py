@@ -51,10 +51,11 @@ class Match:
         return self.method.id
 
 
-def match(verb: str, path: str) -> Match | None:
+def match(verb: str, path: str, document: str = "") -> Match | None:
+    """`document`: of this one alone, where two services have the same paths."""
     segments = path.split("/")
     for template, method in _routes().get((verb, len(segments)), ()):
-        found = _fill(template, segments)
+        found = _fill(template, segments) if document in ("", method.document) else None
         if found is not None:
             return Match(method, found)
     return None

@@ -9,7 +9,7 @@ from portable.testing import Stack
 from portable_gcp import Gcp
 from portable_gcp.session import Pace
 from tests.clouds.front import Front
-from tests.clouds.gcp.cloud import APIS, PROJECT
+from tests.clouds.gcp.cloud import APIS, FILES, PROJECT
 from tests.clouds.gcp.iam import SUBJECT
 
 REGION = "europe-west1"
@@ -40,6 +40,7 @@ def environment(front: Front, folder: Path) -> dict[str, str]:
         "CLOUDSDK_CONFIG": str(folder / "gcloud"),
         "NO_GCE_CHECK": "true",
         **{f"CLOUDSDK_API_ENDPOINT_OVERRIDES_{api.upper()}": front.url for api in APIS},
+        "CLOUDSDK_API_ENDPOINT_OVERRIDES_FILE": f"{front.url}{FILES}",
     }
 
 

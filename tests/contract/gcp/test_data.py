@@ -39,6 +39,25 @@ def disk(google: World, claim: str, namespace: str = "shop-prod", cluster: str =
     )
 
 
+def share(google: World) -> str:
+    """As the driver makes it from our class: https://github.com/kubernetes-sigs/gcp-filestore-csi-driver"""
+    name = "projects/acme-shop/locations/europe-west1-b/instances/pvc-files"
+    google.cloud.files.instances[name] = {
+        "name": name,
+        "labels": {
+            "portable-stack": "gcp-shop",
+            "kubernetes_io_created-for_pv_name": "pvc-files",
+            "kubernetes_io_created-for_pvc_name": "files",
+            "kubernetes_io_created-for_pvc_namespace": "shop-prod",
+        },
+        "fileShares": [{"name": "vol1", "capacityGb": "1024"}],
+        "networks": [{"network": "portable-shop", "ipAddresses": ["10.20.0.2"]}],
+    }
+    for network in google.cloud.compute.of("networks"):
+        network["peerings"] = [{"name": "filestore-peer-1234"}]
+    return name
+
+
 def load_balancers(google: World) -> None:
     """Of a Service and of an Ingress, as GKE's controllers build them."""
     put, network = google.cloud.compute.put, f"{_GLOBAL}/networks/portable-shop"
@@ -90,6 +109,29 @@ def test_disks_are_kept_told_and_bound_again(google: World) -> None:
     assert [words.partition(" ")[0] for words in google.plugin.kept_data(SHOP, "")] == ["other/data-db-0"]
 
 
+def test_shares_are_kept_with_the_network_that_reaches_them(google: World) -> None:
+    google.up(SHOP)
+    name = share(google)
+    assert google.plugin.kept_data(SHOP, "shop-prod") == ["shop-prod/files (1024 GiB, shared, about $204.80 a month)"]
+    (volume,) = google.plugin.persistent_volumes(SHOP, "shop-prod")
+    assert volume["spec"]["csi"]["volumeHandle"] == "modeInstance/europe-west1-b/pvc-files/vol1"
+    assert volume["spec"]["csi"]["volumeAttributes"] == {"ip": "10.20.0.2", "volume": "vol1"}
+    google.stack.destroy()
+    assert google.cloud.leftovers() == ["networks portable-shop", f"share {name}"]
+    assert google.up(SHOP)[0] == "create network"
+    google.stack.destroy()
+    google.plugin.delete_kept_data(SHOP, "shop-prod", nowhere)
+    for network in google.cloud.compute.of("networks"):
+        network["peerings"] = []
+    assert _remove(google, SHOP, google.plugin.leftovers(SHOP)) == [""]
+    assert google.cloud.leftovers() == []
+
+
+def test_without_filestore_there_are_no_shares(google: World) -> None:
+    google.cloud.denied["file.projects.locations.instances.list"] = "Cloud Filestore API has not been used in project 1"
+    assert google.plugin.kept_data(SHOP, "") == []
+
+
 def test_the_storage_class_marks_its_disks(google: World) -> None:
     (disks, shares) = google.plugin.profile(SHOP).storage.objects
     assert disks["parameters"]["labels"] == "portable-stack=gcp-shop"
@@ -110,6 +152,11 @@ def test_leftovers_are_found_without_a_state_and_removed(google: World) -> None:
     load_balancers(google)
     disk(google, "data-db-0")
     assert [found.kind for found in google.plugin.leftovers(private)] == ["disk"], "a live cluster leaves nothing"
+    name = share(google)
+    (found,) = [found for found in google.plugin.leftovers(private) if found.kind == "Filestore share"]
+    assert google.plugin.remove(private, found, nowhere) == ""
+    assert name not in google.cloud.files.instances
+    google.cloud.compute.objects[f"{_GLOBAL}/networks/portable-shop"]["peerings"] = []
     google.cloud.gke._gone(google.cloud.gke.clusters["shop"])
     found = google.plugin.leftovers(private)
     assert [leftover.detail for leftover in found if leftover.data] == [
@@ -146,7 +193,9 @@ def test_every_call_in_the_table_is_made_and_no_other(google: World) -> None:
     types[kept["type"]].update("shop", kept["outputs"], kept["inputs"], kept["inputs"], nowhere)
     google.plugin.bind(private, "shop-prod", {"web": "shop-nodes@acme-shop.iam.gserviceaccount.com"})
     disk(google, "data-db-0")
+    share(google)
     google.plugin.delete_kept_data(private, "", nowhere)
+    google.cloud.compute.objects[f"{_GLOBAL}/networks/portable-shop"]["peerings"] = []
     google.plugin.credentials(private)
     google.stack.destroy()
     _pools_of_every_kind(google)

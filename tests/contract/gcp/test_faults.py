@@ -15,7 +15,7 @@ from tests.clouds.front import Front
 from tests.clouds.gcp import world
 from tests.clouds.gcp.cloud import GoogleCloud
 
-pytestmark = pytest.mark.contract
+pytestmark = [pytest.mark.contract, pytest.mark.timeout(3600)]
 # with everything that there is: a router, the pool that the cluster comes with, and one more
 SHOP = Cluster(name="shop", private=True, pools={"default": Nodes(min=2), "more": Nodes(min=1, max=3)})
 
