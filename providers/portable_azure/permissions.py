@@ -59,20 +59,24 @@ _USE = """\
 # subscription in assignableScopes), then `az role assignment create --role portable --assignee WHO --scope /subscriptions/ID`.
 # Inside the cluster, `up` gives whoever makes it the role "Azure Kubernetes Service RBAC Cluster Admin" on that cluster alone, and
 # the cluster's own identity "Contributor" on the resource group of its disks alone: therefore roleAssignments/write.
+# The actions of Microsoft.Network/dnsZones are for writing DNS records; leave them out where no zone is in Azure.
 """
 
 
 def actions() -> list[str]:
+    """What clusters need; DNS records are apart, since not everybody has a zone in Azure."""
     return sorted(set(ACTIONS.values()))
 
 
 def role() -> str:
     """A role definition in the form that `az` takes, after a few lines of how to use it."""
+    from portable_azure import dns
+
     definition = {
         "Name": "portable",
         "IsCustom": True,
         "Description": "Make, change and delete AKS clusters with portable.",
-        "Actions": actions(),
+        "Actions": sorted({*actions(), *dns.ACTIONS.values()}),
         "NotActions": [],
         "AssignableScopes": ["/subscriptions/SUBSCRIPTION"],
     }
