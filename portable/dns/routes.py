@@ -94,7 +94,7 @@ def withdraw_routes(target: Target, kube: Kube | None, objects: Objects, emit: E
     for host in owned:
         _withdraw(among, host, target.home.app_stack, emit)
     if kube is not None:
-        kube.delete("v1", "ConfigMap", ledger.NAME, objects.namespace)
+        kube.delete("v1", "ConfigMap", ledger.NAME, objects.namespace, propagation="Background")
 
 
 def public_hosts(provider: Provider, objects: Objects) -> list[str]:

@@ -43,8 +43,7 @@ def route53(folder: Path) -> Iterator[Service]:
 
     keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_EC2_METADATA_DISABLED": "true"}
     keys |= {"AWS_CONFIG_FILE": str(folder / "none"), "AWS_SHARED_CREDENTIALS_FILE": str(folder / "none")}
-    # how many seconds a certificate is pending
-    keys |= {"MOTO_ACM_VALIDATION_WAIT": "1", "AWS_DEFAULT_REGION": REGION}
+    keys |= {"AWS_DEFAULT_REGION": REGION}
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     with patch.dict(os.environ, keys):
         server.start()
