@@ -48,9 +48,9 @@ class Entry:
 
     thing: Thing
     looks: int = 0
-    then: Callable[[], None] = lambda: None
+    then: Callable[[], object] = lambda: None
 
-    def begin(self, status: str, looks: int, then: Callable[[], None]) -> None:
+    def begin(self, status: str, looks: int, then: Callable[[], object]) -> None:
         self.thing["status"], self.looks, self.then = status, looks, then
 
     def look(self) -> Thing:

@@ -46,7 +46,10 @@ class Model:
             for operation in map(self._service.operation_model, self._service.operation_names)
         ]
 
-    def operation(self, request: HttpRequest) -> OperationModel:
+    def operation(self, request: HttpRequest) -> str:
+        return str(self._route(request).name)
+
+    def _route(self, request: HttpRequest) -> OperationModel:
         for operation, method, pattern in self._routes:
             if method == request.method and pattern.fullmatch(request.path):
                 return operation
@@ -54,9 +57,8 @@ class Model:
 
     def parse(self, request: HttpRequest) -> Call:
         """Raises Refused for what the model does not allow."""
-        operation = self.operation(request)
-        shape = operation.input_shape
-        assert shape is not None
+        operation = self._route(request)
+        shape: Any = operation.input_shape
         parameters = json.loads(request.body) if request.body else {}
         known = _pattern(operation.http["requestUri"]).fullmatch(request.path)
         assert known is not None
@@ -75,7 +77,7 @@ class Model:
         report = ParamValidator().validate(parameters, shape)
         if report.has_errors():
             raise Refused("InvalidParameterException", report.generate_report())
-        return Call(operation.name, parameters)
+        return Call(str(operation.name), parameters)
 
     def reply(self, operation: str, answer: Mapping[str, Any]) -> HttpReply:
         """An answer that the model does not allow is a mistake of the stand-in."""

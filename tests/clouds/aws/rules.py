@@ -43,6 +43,10 @@ class Rules:
             # moto's interface counts as free, a NAT gateway's never is
             self._ec2.enis.pop(nat._eni.id, None)
             nat.state, self._looks[nat.id] = "pending", _LOOKS
+        if call == "ec2:TerminateInstances":
+            gone = [name for name, each in self._ec2.enis.items() if each.instance and each.instance._state.code == 48]
+            for name in gone:
+                del self._ec2.enis[name]
         if call == "ec2:DeleteNatGateway":
             nat = self._ec2.nat_gateways[form["NatGatewayId"][0]]
             nat.state, self._looks[nat.id] = "deleting", _LOOKS

@@ -48,7 +48,7 @@ class AwsService:
     def name(self, request: HttpRequest) -> str:
         service = _service(request)
         if service == "eks":
-            return f"eks:{self._model.operation(request).name}"
+            return f"eks:{self._model.operation(request)}"
         target = request.headers.get("x-amz-target")
         if target:
             return f"{service}:{target.rpartition('.')[2]}"
@@ -113,7 +113,7 @@ class AwsService:
     # -- inside ----------------------------------------------------------------------------------------------------
 
     def _answer_eks(self, request: HttpRequest) -> HttpReply:
-        operation = self._model.operation(request).name
+        operation = self._model.operation(request)
         try:
             return self._model.reply(operation, self.eks.answer(self._model.parse(request)))
         except Refused as refused:
@@ -123,15 +123,16 @@ class AwsService:
         from werkzeug.test import EnvironBuilder, run_wsgi_app
 
         headers = {name: value for name, value in request.headers.items() if name != "host"}
-        if "authorization" not in headers:  # a signed address, redeemed by an API server
-            headers["host"] = f"{service}.{REGION}.amazonaws.com"
+        method, query, data = request.method, request.query, request.body
+        if (
+            "authorization" not in headers
+        ):  # a signed address, as an API server redeems it: moto knows only signed requests
+            method, query, data = "POST", "", request.query.encode()
+            credential = parse_qs(request.query)["X-Amz-Credential"][0]
+            headers["authorization"] = f"AWS4-HMAC-SHA256 Credential={credential}, SignedHeaders=host, Signature=0"
+            headers["content-type"] = "application/x-www-form-urlencoded"
         builder = EnvironBuilder(
-            method=request.method,
-            path=request.path,
-            query_string=request.query,
-            headers=headers,
-            data=request.body,
-            base_url=f"http://{headers.get('host', 'localhost')}",
+            method=method, path=request.path, query_string=query, headers=list(headers.items()), data=data
         )
         body, status, replied = run_wsgi_app(self._moto, builder.get_environ(), buffered=True)
         kept = {name: value for name, value in replied.items() if name.lower() not in ("content-length", "connection")}
@@ -230,7 +231,7 @@ def _simulated(form: Form, denied: set[str]) -> HttpReply:
 def _moto() -> Any:
     """moto as one WSGI application, with nothing in it. Its state is the process's: one stand-in at a time."""
     from moto.moto_api._internal.models import moto_api_backend
-    from moto.server import DomainDispatcherApplication, create_backend_app
+    from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
     os.environ.setdefault("MOTO_ACCOUNT_ID", ACCOUNT)
     moto_api_backend.reset()

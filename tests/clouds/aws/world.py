@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from portable.events import Emit, nowhere
 from portable.spec.model import Cluster
@@ -19,6 +21,13 @@ from tests.clouds.front import Front
 
 USER = "deployer"
 MOST_WAITS = 500
+
+
+@functools.cache
+def _loader() -> Any:
+    import botocore.session
+
+    return botocore.session.get_session().get_component("data_loader")
 
 
 @dataclass(frozen=True)
@@ -37,7 +46,10 @@ class World:
         def sleep(_seconds: float) -> None:
             assert next(waits) < MOST_WAITS, f"waits for ever; the last calls: {self.front.calls[-5:]}"
 
-        return Sdk(self.front.url, interval=0.0, sleep=sleep)
+        sdk = Sdk(self.front.url, interval=0.0, sleep=sleep)
+        # every run of the command reads botocore's big models; here they are read once
+        sdk.session._session.register_component("data_loader", _loader())
+        return sdk
 
     def provider(self) -> Aws:
         return Aws(self.sdk())
