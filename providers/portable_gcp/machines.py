@@ -38,7 +38,6 @@ def _family(name: str, per_cpu: int, *sizes: int) -> list[Machine]:
 MACHINES: tuple[Machine, ...] = tuple(
     sorted(
         [
-            *_family("e2-highcpu", 1, 2, 4, 8, 16, 32),
             *_family("e2-standard", 4, 2, 4, 8, 16, 32),
             *_family("e2-highmem", 8, 2, 4, 8, 16),
             *_family("n2-standard", 4, 48, 64, 80),
@@ -50,7 +49,7 @@ MACHINES: tuple[Machine, ...] = tuple(
 
 
 def pick(cpu: str | None, memory: str | None) -> Machine | None:
-    """The smallest that has both; None where none has."""
+    """The smallest that has both; None where none has. No machine has less than 4 GiB for each core: pods would find little."""
     if cpu is None and memory is None:
         return next(machine for machine in MACHINES if machine.name == DEFAULT)
     cores = float(parse_quantity(cpu)) if cpu else 0

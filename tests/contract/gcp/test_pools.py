@@ -110,7 +110,7 @@ def test_another_machine_is_changed_to_in_place(google: World) -> None:
     larger = scaled(default=Nodes(min=3, cpu="8"))
     assert google.up(larger) == ["update pool-default"]
     assert google.writes() == [f"{_POOLS}.update"]
-    assert pool(google, "default")["config"]["machineType"] == "e2-highcpu-8"
+    assert pool(google, "default")["config"]["machineType"] == "e2-standard-8"
 
 
 def test_spot_nodes_are_another_pool_since_nodes_cannot_change_over(google: World) -> None:
