@@ -20,153 +20,12 @@ from urllib.parse import parse_qs, unquote
 from tests.clouds.azure import aks
 from tests.clouds.azure.aks import Body, Refusal, Work
 from tests.clouds.azure.entra import AKS_SERVER, ARM, CALLER, Entra, refused
+from tests.clouds.azure.routes import route
 from tests.clouds.front import Fault, HttpReply, HttpRequest
 
 SUBSCRIPTION = "00000000-0000-0000-0000-000000000001"
 TAG = "portable:stack"
-_S = "/subscriptions/(?P<subscription>[^/]+)"
-_G = _S + "/resourcegroups/(?P<group>[^/]+)"
-_C = _G + "/providers/microsoft.containerservice/managedclusters/(?P<cluster>[^/]+)"
-_ANY = "(?P<id>/subscriptions/.+/providers/{}/[^/]+)"
-_POLICY = "(?P<id>/subscriptions/.+/storageaccounts/[^/]+/managementpolicies/default)"
-_SETTINGS = "2021-05-01-preview"
 _JSON = {"Content-Type": "application/json"}
-
-# (method, path, api-version, name of the call, method here). Paths are compared in lower case.
-_ROUTES = (
-    ("GET", _G, "2025-04-01", "ResourceGroups_Get", "group_get"),
-    ("PUT", _G, "2025-04-01", "ResourceGroups_CreateOrUpdate", "group_put"),
-    ("DELETE", _G, "2025-04-01", "ResourceGroups_Delete", "group_delete"),
-    ("GET", _S + "/resourcegroups", "2025-04-01", "ResourceGroups_List", "group_list"),
-    ("GET", _G + "/resources", "2025-04-01", "Resources_ListByResourceGroup", "resources_in"),
-    ("GET", _S + "/providers/(?P<namespace>microsoft.[a-z]+)", "2025-04-01", "Providers_Get", "provider_get"),
-    ("GET", _C, "2026-08-01", "ManagedClusters_Get", "cluster_get"),
-    ("PUT", _C, "2026-08-01", "ManagedClusters_CreateOrUpdate", "cluster_put"),
-    ("DELETE", _C, "2026-08-01", "ManagedClusters_Delete", "cluster_delete"),
-    ("POST", _C + "/start", "2026-08-01", "ManagedClusters_Start", "cluster_start"),
-    (
-        "POST",
-        _C + "/listclusterusercredential",
-        "2026-08-01",
-        "ManagedClusters_ListClusterUserCredentials",
-        "credentials",
-    ),
-    (
-        "GET",
-        _S + "/providers/microsoft.containerservice/managedclusters",
-        "2026-08-01",
-        "ManagedClusters_List",
-        "cluster_list",
-    ),
-    (
-        "GET",
-        _S + "/providers/microsoft.containerservice/locations/(?P<location>[^/]+)/kubernetesversions",
-        "2026-08-01",
-        "ManagedClusters_ListKubernetesVersions",
-        "kubernetes_versions",
-    ),
-    ("GET", _C + "/agentpools/(?P<pool>[^/]+)", "2026-08-01", "AgentPools_Get", "pool_get"),
-    ("PUT", _C + "/agentpools/(?P<pool>[^/]+)", "2026-08-01", "AgentPools_CreateOrUpdate", "pool_put"),
-    ("DELETE", _C + "/agentpools/(?P<pool>[^/]+)", "2026-08-01", "AgentPools_Delete", "pool_delete"),
-    ("GET", _ANY.format("microsoft.authorization/roleassignments"), "2022-04-01", "RoleAssignments_Get", "thing_get"),
-    ("PUT", _ANY.format("microsoft.authorization/roleassignments"), "2022-04-01", "RoleAssignments_Create", "role_put"),
-    (
-        "DELETE",
-        _ANY.format("microsoft.authorization/roleassignments"),
-        "2022-04-01",
-        "RoleAssignments_Delete",
-        "thing_delete",
-    ),
-    ("GET", _G + "/providers/microsoft.compute/disks", "2024-03-02", "Disks_ListByResourceGroup", "disk_list"),
-    ("DELETE", _ANY.format("microsoft.compute/disks"), "2024-03-02", "Disks_Delete", "disk_delete"),
-    ("GET", _ANY.format("microsoft.storage/storageaccounts"), "2024-01-01", "StorageAccounts_Get", "thing_get"),
-    ("PUT", _ANY.format("microsoft.storage/storageaccounts"), "2024-01-01", "StorageAccounts_Create", "account_put"),
-    ("PUT", _POLICY, "2024-01-01", "ManagementPolicies_CreateOrUpdate", "policy_put"),
-    ("GET", _ANY.format("microsoft.insights/diagnosticsettings"), _SETTINGS, "DiagnosticSettings_Get", "thing_get"),
-    (
-        "PUT",
-        _ANY.format("microsoft.insights/diagnosticsettings"),
-        _SETTINGS,
-        "DiagnosticSettings_CreateOrUpdate",
-        "setting_put",
-    ),
-    (
-        "DELETE",
-        _ANY.format("microsoft.insights/diagnosticsettings"),
-        _SETTINGS,
-        "DiagnosticSettings_Delete",
-        "thing_delete",
-    ),
-    (
-        "DELETE",
-        _ANY.format("microsoft.storage/storageaccounts"),
-        "2024-01-01",
-        "StorageAccounts_Delete",
-        "thing_delete",
-    ),
-    (
-        "GET",
-        _S + "/providers/microsoft.managedidentity/userassignedidentities",
-        "2023-01-31",
-        "UserAssignedIdentities_ListBySubscription",
-        "identity_list",
-    ),
-    (
-        "GET",
-        "(?P<id>/subscriptions/.+/userassignedidentities/[^/]+)/federatedidentitycredentials",
-        "2023-01-31",
-        "FederatedIdentityCredentials_List",
-        "federated_list",
-    ),
-    (
-        "PUT",
-        "(?P<id>/subscriptions/.+/userassignedidentities/[^/]+/federatedidentitycredentials/[^/]+)",
-        "2023-01-31",
-        "FederatedIdentityCredentials_CreateOrUpdate",
-        "federated_put",
-    ),
-    (
-        "GET",
-        "(?P<id>/subscriptions/.+/userassignedidentities/[^/]+/federatedidentitycredentials/[^/]+)",
-        "2023-01-31",
-        "FederatedIdentityCredentials_Get",
-        "thing_get",
-    ),
-    (
-        "DELETE",
-        "(?P<id>/subscriptions/.+/userassignedidentities/[^/]+/federatedidentitycredentials/[^/]+)",
-        "2023-01-31",
-        "FederatedIdentityCredentials_Delete",
-        "thing_delete",
-    ),
-    ("GET", _S + "/providers/microsoft.authorization/permissions", "2022-04-01", "Permissions_List", "permissions"),
-    (
-        "POST",
-        _S + "/providers/(?P<namespace>microsoft.[a-z]+)/register",
-        "2025-04-01",
-        "Providers_Register",
-        "register",
-    ),
-    (
-        "GET",
-        _S + "/providers/microsoft.compute/locations/(?P<location>[^/]+)/usages",
-        "2024-07-01",
-        "Usage_List",
-        "usages",
-    ),
-    ("GET", _S + "/locations", "2022-12-01", "Subscriptions_ListLocations", "locations"),
-    (
-        "GET",
-        _S + "/providers/microsoft.containerservice/locations/[^/]+/operations/(?P<operation>[^/]+)",
-        "2017-08-31",
-        "Operations_Get",
-        "operation_get",
-    ),
-    ("GET", _S + "/operationresults/(?P<operation>[^/]+)", "2025-04-01", "OperationResults_Get", "result_get"),
-)
-_COMPILED = tuple(
-    (method, re.compile(path), version, name, handler) for method, path, version, name, handler in _ROUTES
-)
 
 
 @dataclass(frozen=True)
@@ -213,8 +72,8 @@ class AzureService:
             return "Entra_Token"
         if request.path.startswith("/apis/"):
             return "Kubernetes_AccessReview" if request.method == "POST" else "Kubernetes_Discovery"
-        found = _route(request)
-        return found[3] if found else f"Unknown: {request.method} {request.path}"
+        found = route(request)
+        return found[0].name if found else f"Unknown: {request.method} {request.path}"
 
     def answer(self, request: HttpRequest) -> HttpReply:
         name = self.name(request)
@@ -320,23 +179,22 @@ class AzureService:
         token = request.headers.get("authorization", "").removeprefix("Bearer ")
         if not self.entra.accepts(token, ARM):
             raise Refusal(401, "AuthenticationFailed", "Authentication failed.")
-        found = _route(request)
+        found = route(request)
         if found is None:
             raise Refusal(404, "InvalidResourceType", f"no such call: {request.method} {request.path}")
-        _, path, version, _, handler = found
+        each, match = found
+        version = each.api_version
         query = {key: values[0] for key, values in parse_qs(request.query).items()}
         if query.get("api-version") != version:
             raise Refusal(
                 400, "InvalidApiVersionParameter", f"{query.get('api-version')} for {request.path}, not {version}"
             )
-        match = path.fullmatch(request.path.lower().rstrip("/"))
-        assert match is not None
         at = {key: unquote(value) for key, value in match.groupdict().items()}
         if at.get("subscription", SUBSCRIPTION) != SUBSCRIPTION:
             raise Refusal(404, "SubscriptionNotFound", f"The subscription '{at['subscription']}' could not be found.")
         body = json.loads(request.body) if request.body else {}
         call = Call(request.path, at, query, request.headers, body, request.headers["host"])
-        handle: Callable[[Call], HttpReply] = getattr(self, f"_{handler}")
+        handle: Callable[[Call], HttpReply] = getattr(self, f"_{each.handler}")
         return handle(call)
 
     # groups
@@ -822,11 +680,6 @@ class AzureService:
         self.denied_reviews -= 1
         mine = any(body.get("properties", {}).get("principalId") == CALLER for body in self.things.values())
         return _reply(201, {**json.loads(request.body), "status": {"allowed": mine and self.denied_reviews < 0}})
-
-
-def _route(request: HttpRequest) -> Any:
-    path = request.path.lower().rstrip("/")
-    return next((route for route in _COMPILED if route[0] == request.method and route[1].fullmatch(path)), None)
 
 
 def _guard(call: Call, live: Body | None, tag: str) -> None:
