@@ -121,12 +121,15 @@ OPTIONAL = TABLE["Doctor"]
 
 _HEAD = """\
 The IAM policy that `portable` needs on Amazon EKS. "Doctor" may be left out: those checks then say that they could not look.
+So may "Dns" where no zone of a route's host is in Route 53, and "Certificates" where no route has `tls: auto`.
 The roles that portable makes are named portable-*; pods' roles (`identity:` in a spec) are only read.
 
 """
 
 
 def policy() -> dict[str, Any]:
+    from portable_aws import certificates, dns
+
     statements = [
         {
             "Sid": name,
@@ -134,7 +137,7 @@ def policy() -> dict[str, Any]:
             "Action": sorted([*calls, *IMPLIED.get(name, ())]),
             "Resource": _RESOURCES.get(name, "*"),
         }
-        for name, calls in TABLE.items()
+        for name, calls in {**TABLE, "Dns": dns.CALLS, "Certificates": certificates.CALLS}.items()
     ]
     return {"Version": "2012-10-17", "Statement": [*statements, *_HANDED_ON]}
 
