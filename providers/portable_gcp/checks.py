@@ -120,5 +120,5 @@ def _tight(quota: dict[str, Any] | None, amount: int) -> str:
 
 
 def _version(google: Google, place: Place, cluster: Cluster) -> Check:
-    chosen = versions.choose(cluster.version or "", versions.offered(google, place), place.region)
+    chosen = versions.choose((cluster.version or "").removeprefix("v"), versions.offered(google, place), place.region)
     return Check("version", "ok", f"Kubernetes {chosen}")

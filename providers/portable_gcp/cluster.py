@@ -303,7 +303,7 @@ def _allow(inputs: Inputs) -> list[Problem]:
         return False
 
     return [
-        Problem(f"{block!r} is no block of addresses", path="cluster.allow", expected="198.51.100.0/24, say")
+        Problem(f"{block!r} is no block of addresses", path="cluster.api.allow", expected="198.51.100.0/24, say")
         for block in inputs["allow"]
         if bad(block)
     ]

@@ -294,8 +294,8 @@ def _path(known: Outputs) -> str:
 
 
 def where(pool: str) -> str:
-    """The place in the spec's words."""
-    return "cluster.nodes" if pool == "default" else f"cluster.pools.{pool}"
+    """The place in the spec's words; the core knows when the pool "default" is `cluster.nodes`."""
+    return f"cluster.pools.{pool}"
 
 
 def _name(inputs: Inputs) -> list[Problem]:

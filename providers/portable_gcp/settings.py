@@ -158,7 +158,7 @@ def outputs(inputs: Inputs, live: Any) -> Outputs:
 
 def _networks(allow: list[str]) -> dict[str, Any]:
     """No list at all: every address, with credentials. A list: nobody else, not even from Google's other customers."""
-    blocks = [{"cidr_block": block, "display_name": "cluster.allow"} for block in allow]
+    blocks = [{"cidr_block": block, "display_name": "cluster.api.allow"} for block in allow]
     return {
         "authorized_networks_config": {
             "enabled": bool(allow),

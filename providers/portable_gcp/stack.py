@@ -78,7 +78,7 @@ def _cluster(cluster: Cluster, place: Place, network: str, pools: Mapping[str, d
         "project": place.project,
         "region": place.region,
         "mode": STANDARD if pools else AUTOPILOT,
-        "version": cluster.version or "",
+        "version": (cluster.version or "").removeprefix("v"),
         "allow": list(cluster.allow),
         "private": cluster.private,
         "network": network,
@@ -103,7 +103,7 @@ def _pool(name: str, nodes: Nodes, cluster: Cluster, place: Place) -> dict[str, 
         "spot": nodes.spot,
         "private": cluster.private,
         "account": _account(cluster, place),
-        "version": cluster.version or "",
+        "version": (cluster.version or "").removeprefix("v"),
     }
 
 

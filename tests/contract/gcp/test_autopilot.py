@@ -115,6 +115,7 @@ def test_private_nodes_get_a_way_out_and_its_price_is_told(google: World) -> Non
     [
         (None, "1.34.1-gke.1200"),
         ("1.33", "1.33.5-gke.1080"),
+        ("v1.32", "1.32.9-gke.300"),
         ("1.33.4", "1.33.4-gke.700"),
         ("1.32.9-gke.300", "1.32.9-gke.300"),
     ],
@@ -291,7 +292,7 @@ def test_names_regions_versions_and_blocks_are_checked_in_the_specs_words(google
         "cluster.name",
         "cluster.region",
         "cluster.version",
-        "cluster.allow",
+        "cluster.api.allow",
     ]
     assert problems[1].expected == "europe-west1"
 

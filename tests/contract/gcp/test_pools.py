@@ -176,7 +176,7 @@ def test_what_no_machine_has_is_said_in_the_specs_words(google: World) -> None:
         if resource.type == "portable:gcp:NodePool"
         for problem in google.plugin.resource_types()[resource.type].check(dict(resource.inputs))
     }
-    assert set(found) == {"cluster.nodes.min", "cluster.pools.huge", "cluster.pools.Up"}
+    assert set(found) == {"cluster.pools.default.min", "cluster.pools.huge", "cluster.pools.Up"}
     assert found["cluster.pools.huge"].message == (
         "no machine type of Google Cloud that portable knows has cpu 200 and memory 1Ti"
     )
