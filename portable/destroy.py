@@ -66,10 +66,19 @@ def destroy(
     if with_cluster:
         with step(emit, "cluster", f"deleting cluster {target.home.cluster}"):
             engine.cluster_destroy(target.home, target.provider.resource_types())
+        _tell_if_unknown(target, emit)
         left, more = _sweep(target, emit, destroy_data)
         kept += more
     gone = tuple(name for name in deleted if name not in staying)
     return DestroyResult(gone, kept, time.monotonic() - started, left)
+
+
+def _tell_if_unknown(target: Target, emit: Emit) -> None:
+    """A cluster that the state knows nothing of is not deleted: it may be anyone's."""
+    found = target.provider.find(target.app.cluster)
+    if found is not None:
+        words = f"a cluster {found.name} is still there, and the state does not say that portable made it"
+        emit(Notice(f"{words}: if it did, `portable up` takes it over and `portable destroy` deletes it", "warning"))
 
 
 def _require_confirmed(target: Target, confirmed: str | None, *, asked: bool) -> None:

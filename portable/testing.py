@@ -424,7 +424,8 @@ def someone_elses_cluster_is_refused(case: Case) -> None:
     before = _found(case)
     error = _refusal(lambda: case.stack().up(case.resources()), "somebody else's cluster was taken over")
     assert error.fix, "what to do about it?"
-    assert _found(case).uid == before.uid
+    case.stack().destroy()
+    assert _found(case).uid == before.uid, "a destroy after the refusal took it away"
 
 
 def its_credentials_are_a_kubeconfig(case: Case) -> None:

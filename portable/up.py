@@ -80,7 +80,9 @@ def up(
     target = open_target(request)
     with step(emit, "look", "looking at what is there"):
         now = _with_certificates(target, look(target), emit)
-        unchanged = plan_file is None and not secrets and settled(target, now)
+        unchanged = (
+            plan_file is None and not secrets and settled(target, now) and not _state_lost(request, target, emit)
+        )
     if unchanged:
         _check_ready(target, now, emit)
         return _result(target, now, _publish(target, now, emit, settled=True), started, changed=False)
@@ -90,6 +92,13 @@ def up(
     now = _prepare(target, now, kube, secrets or {}, emit)
     now = replace(now, last=_deploy(target, now, kube, engine, emit))
     return _result(target, now, _publish(target, now, emit), started, changed=True)
+
+
+def _state_lost(request: Request, target: Target, emit: Emit) -> bool:
+    """What runs and is not in the state has to be taken over: nothing could destroy it."""
+    engine, home = open_engine(request, emit), target.home
+    ours = (home.app_stack,) if target.app.cluster.existing else (home.app_stack, home.cluster_stack)
+    return any(map(engine.lost, ours))
 
 
 def _with_certificates(target: Target, now: Situation, emit: Emit) -> Situation:
@@ -147,7 +156,7 @@ def _ensure_cluster(target: Target, now: Situation, engine: Engine, emit: Emit) 
 def _has_cluster(now: Situation, engine: Engine, home: Home, digest: str) -> bool:
     """Whether the app had its cluster so at its last `up`; or, where it is new, another app made it so."""
     if now.last is not None:
-        return now.last.cluster_digest == digest
+        return now.last.cluster_digest == digest and not engine.lost(home.cluster_stack)
     return now.cluster is not None and engine.cluster_has(home, digest, now.cluster)
 
 

@@ -227,6 +227,12 @@ class Engine:
         deployment = self._backend.read(stack)
         return None if deployment is None else stack_state(stack, deployment, marked=self._backend.mark(stack).exists())
 
+    def lost(self, stack: str) -> bool:
+        """Whether the files of this user know nothing of a stack. A backend elsewhere is not asked: that takes seconds, and it
+        is not lost with this machine."""
+        file = self._workspace.state_file(stack)
+        return file is not None and not file.exists()
+
     def stacks(self) -> list[str]:
         """The keys of all stacks of this backend, sorted. A stack may hold nothing but credentials: see `state`."""
         return self._backend.stacks()

@@ -11,8 +11,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from portable.engine.workspace import Workspace
 from portable.errors import StateLocked
 
@@ -30,6 +28,8 @@ def held(
 
     Raises StateLocked when another process works on it, here or, by Pulumi's own lock files, on another machine.
     """
+    from filelock import FileLock, Timeout  # a tenth of a second, which an `up` without changes does not pay
+
     guard = FileLock(workspace.folder / f".{stack}.lock")
     try:
         try:

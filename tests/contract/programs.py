@@ -60,6 +60,13 @@ class Portable:
         assert run.code == code, str(run)
         return run
 
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """As a running process, for tests that interrupt it."""
+        return subprocess.Popen(
+            [PORTABLE, *arguments], env=dict(self.env), cwd=self.folder, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+        )  # fmt: skip
+
 
 def environment(folder: Path, site: Path, cloud: Path) -> dict[str, str]:
     env = os.environ | {

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
+import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -15,6 +17,7 @@ import yaml
 from portable.kube import Kube
 from tests.contract.programs import Portable, describe_api, environment, running_pods
 from tests.control_plane import ControlPlane
+from tests.unit.rollout import kubelet
 
 pytestmark = pytest.mark.contract
 
@@ -216,6 +219,43 @@ def test_an_account_that_may_not_is_told_before_anything_is_made(
     assert "clusters.write is not allowed" in refused.err
     assert "portable providers show acme" in refused.err
     assert not (acme_cloud / "networks").exists()
+
+
+@pytest.mark.parametrize(
+    ("end", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)], ids=["ctrl-c", "kill"]
+)
+def test_a_creation_that_is_cut_off_is_carried_on(
+    end: signal.Signals, code: int, portable: Portable, app: str, acme_cloud: Path, pods: None
+) -> None:
+    (acme_cloud / "slow").write_text("100000")
+    process = portable.start("up", "--cloud", "acme", "--yes")
+    try:
+        kubelet.until(lambda: (acme_cloud / f"clusters/{app}-cluster.json").exists(), 120)
+        process.send_signal(end)
+        assert process.wait(60) == code, "minutes of waiting for the cloud are not waited for"
+    finally:
+        process.kill()
+        process.communicate()
+    made = _cluster(acme_cloud, app)
+    (acme_cloud / f"clusters/{app}-cluster.json").write_text(json.dumps({**made, "waits": 2}))
+    portable("up", "--cloud", "acme", "--yes")
+    assert _cluster(acme_cloud, app)["uid"] == made["uid"]
+    portable("destroy", "--cloud", "acme", "--yes", "--destroy-data")
+    assert [path.name for path in acme_cloud.rglob("*.json")] == ["api.json"]
+
+
+def test_a_cluster_that_the_state_forgot_is_named_and_taken_over(
+    portable: Portable, app: str, acme_cloud: Path, pods: None
+) -> None:
+    portable("up", "--cloud", "acme", "--yes")
+    made = _cluster(acme_cloud, app)
+    shutil.rmtree(portable.folder / "state")
+    told = portable("destroy", "--cloud", "acme", "--yes")
+    assert f"a cluster {app}-cluster is still there" in told.err
+    portable("up", "--cloud", "acme", "--yes")
+    assert _cluster(acme_cloud, app)["uid"] == made["uid"]
+    portable("destroy", "--cloud", "acme", "--yes", "--destroy-data")
+    assert [path.name for path in acme_cloud.rglob("*.json")] == ["api.json"]
 
 
 def test_disks_outlive_their_cluster_and_are_used_again(

@@ -1,6 +1,7 @@
 """Acme Cloud and its SDK in one: a folder, `$ACME_CLOUD`. What is made there takes its time, has tags, and can be refused.
 
-Not a mock of any cloud: the thing itself, just small. `api.json` {server, ca, token} says what API server its clusters have.
+Not a mock of any cloud: the thing itself, just small. `api.json` {server, ca, token} says what API server its clusters have,
+`slow` how often a cluster has to be asked until it is made.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ class Client:
         if kind == "clusters":
             _check_version(str(body["version"]))
             self.get("networks", str(body["network"]))
-        waits = ASKED_UNTIL_READY if kind == "clusters" else 0
+        slow = self._root / "slow"
+        waits = (int(slow.read_text()) if slow.exists() else ASKED_UNTIL_READY) if kind == "clusters" else 0
         return self._write(kind, name, {**body, "name": name, "uid": uuid.uuid4().hex, "waits": waits})
 
     def get(self, kind: Kind, name: str) -> dict[str, Any]:
