@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from portable.engine.types import UNKNOWN, FieldDiff
+from portable.engine.types import ID_OUTPUT, UNKNOWN, FieldDiff
 from portable.errors import Problem
 from portable.events import Emit
 from portable.provider import Diff, Inputs, Outputs, ResourceType
@@ -50,19 +50,19 @@ class Resumable:
             inner_id, outputs = self._inner.create(inputs, emit)
         except Exception as error:
             raise Unfinished(pulumi_id(inputs), unfinished(inputs)) from error
-        return pulumi_id(inputs), {**outputs, ID: inner_id}
+        return pulumi_id(inputs), _kept(outputs, inner_id)
 
     def read(self, object_id: str, inputs: Inputs, outputs: Outputs) -> Outputs | None:
         if not outputs.get(ID):
             return outputs
         found = self._inner.read(outputs[ID], inputs, _plain(outputs))
-        return None if found is None else {**found, ID: outputs[ID]}
+        return None if found is None else _kept(found, outputs[ID])
 
     def update(self, object_id: str, outputs: Outputs, old: Inputs, new: Inputs, emit: Emit) -> Outputs:
         if not outputs.get(ID):
             inner_id, made = self._inner.create(new, emit)
-            return {**made, ID: inner_id}
-        return {**self._inner.update(outputs[ID], _plain(outputs), old, new, emit), ID: outputs[ID]}
+            return _kept(made, inner_id)
+        return _kept(self._inner.update(outputs[ID], _plain(outputs), old, new, emit), outputs[ID])
 
     def delete(self, object_id: str, outputs: Outputs, emit: Emit) -> None:
         self._inner.delete(outputs.get(ID) or object_id, _plain(outputs), emit)
@@ -86,5 +86,11 @@ def _known(value: Any) -> Any:
     return None if value == UNKNOWN else value
 
 
+def _kept(outputs: Outputs, inner_id: str) -> Outputs:
+    """A plugin's outputs as they stand in the state."""
+    named = {ID_OUTPUT: outputs["id"]} if "id" in outputs else {}
+    return {**outputs, **named, ID: inner_id}
+
+
 def _plain(outputs: Outputs) -> Outputs:
-    return {key: value for key, value in outputs.items() if not key.startswith("__")}
+    return {key: value for key, value in outputs.items() if not key.startswith("__") and key != ID_OUTPUT}

@@ -17,6 +17,8 @@ from portable.provider import Diff, Inputs, Outputs
 
 # How Pulumi writes a value that is not known before an operation: sdk/go/common/resource/plugin/rpc.go
 UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
+# Pulumi keeps the name `id` for its own: an output that a plugin calls so is handed to other resources under this one.
+ID_OUTPUT = "idOutput"
 
 PASSWORD_LENGTH = 32
 # URL-safe without escaping, and no character that a shell or a connection string reads in its own way

@@ -7,6 +7,7 @@ from typing import Any
 
 import pulumi
 
+from portable.engine.types import ID_OUTPUT
 from portable.provider import ClusterResource, Ref
 
 
@@ -34,7 +35,7 @@ def _outputs_read(resources: Sequence[ClusterResource]) -> dict[str, list[str]]:
 
     def search(value: Any) -> None:
         if isinstance(value, Ref):
-            found.setdefault(value.resource, []).append(value.output)
+            found.setdefault(value.resource, []).append(_name(value))
         elif isinstance(value, Mapping):
             for entry in value.values():
                 search(entry)
@@ -47,9 +48,13 @@ def _outputs_read(resources: Sequence[ClusterResource]) -> dict[str, list[str]]:
     return found
 
 
+def _name(ref: Ref) -> str:
+    return ID_OUTPUT if ref.output == "id" else ref.output
+
+
 def _resolved(value: Any, made: Mapping[str, pulumi.CustomResource]) -> Any:
     if isinstance(value, Ref):
-        return made[value.resource].__dict__[value.output]
+        return made[value.resource].__dict__[_name(value)]
     if isinstance(value, Mapping):
         return {key: _resolved(entry, made) for key, entry in value.items()}
     if isinstance(value, (list, tuple)):

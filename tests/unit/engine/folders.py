@@ -46,7 +46,8 @@ class Folder:
         if self.broken:
             raise ProviderError("the disk is full", fix="make room")
         (path / "content").write_text(json.dumps(inputs, sort_keys=True))
-        return f"folder:{inputs['name']}", {**inputs, "path": str(path), "token": f"token-of-{inputs['name']}"}
+        made = {"path": str(path), "token": f"token-of-{inputs['name']}", "id": f"own-id-of-{inputs['name']}"}
+        return f"folder:{inputs['name']}", {**inputs, **made}
 
     def read(self, object_id: str, inputs: Inputs, outputs: Outputs) -> Outputs | None:
         content = self.root / object_id.removeprefix("folder:") / "content"

@@ -269,7 +269,9 @@ def test_many_resources_that_need_each_others_outputs_are_previewed_and_made(
     first = ClusterResource(TOKEN, "n0", {"name": "n0", "size": 1})
     rest = [
         ClusterResource(
-            TOKEN, f"n{at}", {"name": f"n{at}", "on": Ref(f"n{(at - 1) // 3}", "path"), "list": [Ref("n0", "token")]}
+            TOKEN,
+            f"n{at}",
+            {"name": f"n{at}", "on": Ref(f"n{(at - 1) // 3}", "path"), "list": [Ref("n0", "token"), Ref("n0", "id")]},
         )
         for at in range(1, 40)
     ]
@@ -281,6 +283,6 @@ def test_many_resources_that_need_each_others_outputs_are_previewed_and_made(
     assert [change.operation for change in preview] == ["same"] * 20 + ["create"] * 20
     engine.cluster_up(home, resources, {TOKEN: cloud})
     content = json.loads((cloud.root / "n39/content").read_text())
-    assert content == {"name": "n39", "on": str(cloud.root / "n12"), "list": ["token-of-n0"]}
+    assert content == {"name": "n39", "on": str(cloud.root / "n12"), "list": ["token-of-n0", "own-id-of-n0"]}
     engine.cluster_destroy(home, {TOKEN: cloud})
     assert list(cloud.root.iterdir()) == []
