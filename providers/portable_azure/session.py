@@ -15,6 +15,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from portable.polling import pace
+from portable.polling import pace
 from portable.provider import Token
 from portable_azure import configuration, failures
 
