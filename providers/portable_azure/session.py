@@ -15,7 +15,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from portable.polling import pace
-from portable.polling import pace
 from portable.provider import Token
 from portable_azure import configuration, failures
 
