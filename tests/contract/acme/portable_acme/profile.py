@@ -9,7 +9,7 @@ PROFILE = Profile(
     title="Acme Kubernetes Engine",
     replicas=1,
     storage=StorageProfile(single="acme-disk", shared=None, expandable=True),
-    ingress=IngressProfile(class_name="acme"),
+    ingress=IngressProfile(class_name="acme", auto_tls="plugin"),
     load_balancer_class="acme.example/balancer",
     policy_enforced=True,
     identity=IdentityProfile(),
