@@ -22,13 +22,13 @@ CLUSTER = "portable"
 @dataclass(frozen=True)
 class StandIn:
     """`environment` points the SDK, and so `portable`, here. `clusters`: names of those that the cloud has; `user`: whom it takes
-    `portable` for; `creates` is the call that makes a cluster."""
+    `portable` for; `makes`: calls that make something of a cluster, itself first."""
 
     front: Front
     environment: Mapping[str, str]
     clusters: Callable[[], list[str]]
     user: str
-    creates: str
+    makes: tuple[str, ...]
 
 
 @contextmanager
@@ -61,7 +61,8 @@ def amazon(folder: Path, behind: ClusterBehind) -> Iterator[StandIn]:
             behind.webhook.asking(judge),
         ):
             user = f"arn:aws:iam::{ACCOUNT}:user/deployer"
-            yield StandIn(world.front, environment, lambda: list(eks.clusters), user, "eks:CreateCluster")
+            makes = ("eks:CreateCluster", "ec2:CreateVpc", "iam:CreateRole", "eks:CreateAccessEntry")
+            yield StandIn(world.front, environment, lambda: list(eks.clusters), user, makes)
 
 
 @contextmanager
@@ -77,8 +78,12 @@ def google(folder: Path, behind: ClusterBehind) -> Iterator[StandIn]:
         return User(user) if service.iam.knows(f"Bearer {token}") else None
 
     with Front(service).serving() as front, behind.webhook.asking(judge):
-        creates = "container.projects.locations.clusters.create"
-        yield StandIn(front, environment(front, folder), lambda: list(service.gke.clusters), user, creates)
+        makes = (
+            "container.projects.locations.clusters.create",
+            "compute.networks.insert",
+            "iam.projects.serviceAccounts.create",
+        )
+        yield StandIn(front, environment(front, folder), lambda: list(service.gke.clusters), user, makes)
 
 
 @contextmanager
@@ -99,8 +104,8 @@ def azure(folder: Path, behind: ClusterBehind) -> Iterator[StandIn]:
     with serving(service) as world, behind.webhook.asking(judge):
         # the Azure CLI's own folder: nothing but what is named here is found
         environment = {**world.environment, "AZURE_CONFIG_DIR": str(folder)}
-        creates = "ManagedClusters_CreateOrUpdate"
-        yield StandIn(world.front, environment, lambda: [name for _, name in service.clusters], CALLER, creates)
+        makes = ("ManagedClusters_CreateOrUpdate", "ResourceGroups_CreateOrUpdate", "RoleAssignments_Create")
+        yield StandIn(world.front, environment, lambda: [name for _, name in service.clusters], CALLER, makes)
 
 
 CLOUDS: Mapping[str, Callable[[Path, ClusterBehind], AbstractContextManager[StandIn]]] = {

@@ -11,6 +11,7 @@ import os
 import random
 import re
 import secrets
+import signal
 import ssl
 import subprocess
 import time
@@ -24,6 +25,7 @@ import pytest
 
 from portable.compile.images import OFFICIAL
 from portable.tools import cache
+from tests import soak
 from tests.clouds.cluster_behind import ClusterBehind, cluster_behind, load_images, serve_disks
 from tests.clouds.front import Fault
 from tests.clouds.load_balancers import INGRESS, LoadBalancer, load_balancers
@@ -143,22 +145,23 @@ def environment(folder: Path, stand_in: StandIn) -> dict[str, str]:
 
 
 def test_an_up_that_goes_wrong_midway_is_carried_on_with(shop: CloudShop, say: Say) -> None:
-    """A fault at one of the calls that make the cluster, another in every run; then there is one cluster, and the shop on it."""
+    """A fault while the cluster is made, another one in every run; `up` again ends with one cluster, and the shop on it."""
     seed = int(os.environ.get("PORTABLE_SEED", random.randrange(10**6)))
-    fault = random.Random(seed).choice(list(Fault))
-    front = shop.stand_in.front
-    front.expect(shop.stand_in.creates, fault)
-    first = up_in_a_process(shop)
-    say(f"{shop.cloud}: {fault.value} at {shop.stand_in.creates} (PORTABLE_SEED={seed}): exit {first}")
-    assert front.unused == []
-    front.renew()
-    started = time.monotonic()
-    result = shop.up().events()[-1]
-    say(f"{shop.cloud}: up after that {time.monotonic() - started:.1f} s")
-    assert result["event"] == "result", result
-    assert shop.stand_in.clusters() == [CLUSTER]
-    made = [call for call in front.calls if call == shop.stand_in.creates]
-    assert len(made) <= 3, "the cluster is looked for before it is asked for again"
+    every = [(call, fault) for fault in Fault for call in shop.stand_in.makes]
+    chosen = random.Random(seed).sample(every, soak.size(1, 6))
+    say(f"{shop.cloud}: {len(chosen)} of {len(every)} faults, PORTABLE_SEED={seed}")
+    for at, (call, fault) in enumerate(chosen):
+        if at:
+            test_destroy_leaves_nothing(shop, say)
+        front = shop.stand_in.front
+        front.expect(call, fault)
+        code = up_in_a_process(shop)
+        assert front.unused == []
+        assert code == (-signal.SIGKILL if fault is Fault.KILL else code)
+        front.renew()
+        result = shop.up().events()[-1]
+        say(f"{shop.cloud}: {fault.value} at {call}: exit {code}, then up {result['seconds']:.1f} s")
+        assert shop.stand_in.clusters() == [CLUSTER]
 
 
 def up_in_a_process(shop: CloudShop) -> int:
