@@ -20,6 +20,7 @@ _ADDRESSES = ("ec2", "L-0263D0A3")
 _VCPUS = {False: ("ec2", "L-1216C47A"), True: ("ec2", "L-34B43A08")}
 _MORE = "ask for more in the console under Service Quotas, or remove what is no longer needed"
 _PAGE = 100
+_PARTITIONS = ("aws", "aws-us-gov", "aws-cn")
 
 
 def run(sdk: Sdk, cluster: Cluster) -> Sequence[Check]:
@@ -45,8 +46,7 @@ def _principal(sdk: Sdk, region: str) -> str:
 
 
 def _region(sdk: Sdk, region: str) -> Check:
-    partition = sdk.partition(region)
-    known = sdk.session.get_available_regions("eks", partition_name=partition)
+    known = [name for partition in _PARTITIONS for name in sdk.session.get_available_regions("eks", partition)]
     if region in known:
         return Check("region", "ok", region)
     return Check("region", "missing", f"Amazon EKS is not in {region}", fix=f"one of: {', '.join(known)}")

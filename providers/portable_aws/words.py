@@ -55,12 +55,12 @@ def is_gone(error: Any) -> bool:
 
 def is_transient(error: Exception) -> bool:
     """Whether the call may have been done, or would be done the next time."""
-    from botocore.exceptions import ClientError, HTTPClientError
+    from botocore.exceptions import ClientError, ConnectionError, HTTPClientError
 
     if isinstance(error, ClientError):
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         return status >= 500 or code_of(error) in _THROTTLED
-    return isinstance(error, HTTPClientError)
+    return isinstance(error, ConnectionError | HTTPClientError)
 
 
 def unless_gone(call: Callable[[], Made]) -> Made | None:
@@ -116,6 +116,7 @@ def explained(sdk: Sdk) -> Iterator[None]:
     from botocore.exceptions import (
         BotoCoreError,
         ClientError,
+        ConnectionError,
         HTTPClientError,
         NoCredentialsError,
         NoRegionError,
@@ -133,7 +134,7 @@ def explained(sdk: Sdk) -> Iterator[None]:
         raise ProviderError(f"AWS: {error}", fix="AWS_PROFILE has to name a profile of ~/.aws/config") from error
     except NoRegionError as error:
         raise ProviderError("no AWS region is chosen", fix="set AWS_REGION, or cluster.region in the spec") from error
-    except HTTPClientError as error:
+    except (ConnectionError, HTTPClientError) as error:
         fix = f"see whether this machine reaches the internet (a proxy? AWS_ENDPOINT_URL?); {AGAIN}"
         raise ProviderError("AWS could not be reached", detail=str(error), fix=fix) from error
     except BotoCoreError as error:

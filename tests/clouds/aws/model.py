@@ -66,7 +66,8 @@ class Model:
         in_path = dict(zip(names, map(unquote, known.groups()), strict=True))
         queried = parse_qs(request.query)
         for member, inner in _members(shape).items():
-            place, name = inner.serialization.get("location"), inner.serialization.get("name", member)
+            wire: Any = inner.serialization
+            place, name = wire.get("location"), wire.get("name", member)
             if place == "uri":
                 parameters[member] = in_path[name]
             elif place == "querystring" and name in queried:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import functools
 import itertools
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from tests.clouds.aws.service import REGION, AwsService
 from tests.clouds.front import Front
 
 USER = "deployer"
-MOST_WAITS = 500
+MOST_WAITS = 2000
 
 
 @functools.cache
@@ -38,9 +39,16 @@ class World:
     service: AwsService
     environment: dict[str, str]
     folder: Path
+    _sdks: dict[int, Sdk] = field(default_factory=dict)
 
-    def sdk(self) -> Sdk:
-        """With clients of its own, as another run of the command has, that waits for nothing, and not for ever."""
+    def sdk(self, *, fresh: bool = False) -> Sdk:
+        """Waits for nothing, and not for ever. One for each process: a child has clients of its own. `fresh`: one that looks
+        for credentials and region anew."""
+        if fresh or os.getpid() not in self._sdks:
+            self._sdks[os.getpid()] = self._new_sdk()
+        return self._sdks[os.getpid()]
+
+    def _new_sdk(self) -> Sdk:
         waits = itertools.count(1)
 
         def sleep(_seconds: float) -> None:
@@ -51,8 +59,8 @@ class World:
         sdk.session._session.register_component("data_loader", _loader())
         return sdk
 
-    def provider(self) -> Aws:
-        return Aws(self.sdk())
+    def provider(self, *, fresh: bool = False) -> Aws:
+        return Aws(self.sdk(fresh=fresh))
 
     def stack(self, emit: Emit = nowhere) -> Stack:
         return Stack(self.provider().resource_types(), self.folder / "stack.json", emit)

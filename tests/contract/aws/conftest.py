@@ -15,8 +15,8 @@ _OTHERS = ("AWS_PROFILE", "AWS_REGION", "AWS_SESSION_TOKEN", "AWS_WEB_IDENTITY_T
 
 
 @pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, life: Life) -> Iterator[World]:
-    """After `life`: moto's state is the process's."""
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    """moto's state is the process's: one at a time, and `life` has ended before it is handed out."""
     with serving(tmp_path) as made:
         _enter(made, monkeypatch)
         yield made

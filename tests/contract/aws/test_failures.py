@@ -176,23 +176,23 @@ def test_credentials_that_expire_in_the_middle(world: World) -> None:
 def test_no_credentials_at_all(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
-    said = words(lambda: world.provider().find(SHOP))
+    said = words(lambda: world.provider(fresh=True).find(SHOP))
     assert "no AWS credentials were found" in said
     for link in ("AWS_ACCESS_KEY_ID", "AWS_PROFILE", "~/.aws/credentials", "instance's role"):
         assert link in said
-    assert [check.status for check in world.provider().doctor(SHOP, fix=False, emit=nowhere)] == ["missing"]
+    assert [check.status for check in world.provider(fresh=True).doctor(SHOP, fix=False, emit=nowhere)] == ["missing"]
 
 
 def test_no_region_names_every_place_that_was_looked_at(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_DEFAULT_REGION")
-    said = words(lambda: world.provider().cluster(SHOP))
+    said = words(lambda: world.provider(fresh=True).cluster(SHOP))
     for place in ("cluster.region", "AWS_REGION", "AWS_DEFAULT_REGION", "~/.aws/config"):
         assert place in said
     (world.folder / "config").write_text("[default]\nregion = eu-west-1\n")
-    assert world.provider().cluster(SHOP)[0].inputs["region"] == "eu-west-1"
+    assert world.provider(fresh=True).cluster(SHOP)[0].inputs["region"] == "eu-west-1"
     monkeypatch.setenv("AWS_REGION", "us-west-2")
-    assert world.provider().cluster(SHOP)[0].inputs["region"] == "us-west-2"
-    assert world.provider().cluster(replace(SHOP, region="ap-south-1"))[0].inputs["region"] == "ap-south-1"
+    assert world.provider(fresh=True).cluster(SHOP)[0].inputs["region"] == "us-west-2"
+    assert world.provider(fresh=True).cluster(replace(SHOP, region="ap-south-1"))[0].inputs["region"] == "ap-south-1"
 
 
 def test_a_profile_that_does_not_exist(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,6 @@ import pytest
 from portable.spec.model import Cluster, Nodes
 from tests.clouds.aws.world import World, serving
 from tests.clouds.faults import Case, Row, Survey, cases, run_case, survey, write_table
-from tests.contract.aws.life import Life
 
 pytestmark = pytest.mark.contract
 CLUSTER = Cluster(name="shop", pools={"default": Nodes(min=1)}, private=True)
@@ -27,7 +26,7 @@ def fresh(patch: pytest.MonkeyPatch) -> Iterator[World]:
 
 
 @pytest.mark.timeout(7200)
-def test_one_cluster_or_none_whatever_goes_wrong(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_cluster_or_none_whatever_goes_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
     with fresh(monkeypatch) as world:
         counted = survey(world.front, world.stack, world.provider().cluster(CLUSTER))
     rows = [_row(case, counted, monkeypatch) for case in cases(counted)]
