@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -25,6 +26,7 @@ PACKAGES = ("docker.io", "iptables")
 CAP_SYS_RESOURCE = 24
 START_SECONDS = 60.0
 STOP_SECONDS = 60.0
+APT_SECONDS = 120
 
 
 @dataclass(frozen=True)
@@ -159,16 +161,24 @@ def install_debian_packages(packages: tuple[str, ...], step: str, emit: Emit) ->
         )
     emit(Step(step, "progress", detail="installing Debian packages: " + " ".join(packages)))
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-    install = ["apt-get", "install", "--yes", "--no-install-recommends", *packages]
-    for command in (["apt-get", "update"], install):
-        done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-        # `update` fails when any one source is unreachable; the install is what counts.
-        if done.returncode != 0 and command is install:
-            raise ToolError(
-                "apt-get could not install " + ", ".join(packages),
-                detail=done.stderr.strip()[-2000:],
-                fix="mend apt's sources, then run the command again",
-            )
+    # A machine that has just come up may be installing updates by itself.
+    waiting = f"--option=DPkg::Lock::Timeout={APT_SECONDS}"
+    install = ["apt-get", "install", waiting, "--yes", "--no-install-recommends", *packages]
+    with only_apt(emit):
+        # It fails when any one source is unreachable; the install is what counts.
+        subprocess.run(["apt-get", "update"], capture_output=True, env=environment, check=False)
+        done = subprocess.run(install, capture_output=True, text=True, env=environment, check=False)
+    if done.returncode != 0:
+        raise ToolError(
+            "apt-get could not install " + ", ".join(packages),
+            detail=done.stderr.strip()[-2000:],
+            fix="mend apt's sources, then run the command again",
+        )
+
+
+def only_apt(emit: Emit) -> AbstractContextManager[None]:
+    """Held while apt-get is run: of two at once the second fails, and `doctor --fix` and tests run in several processes."""
+    return cache.lock("apt-get", emit)
 
 
 def _launch() -> None:

@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 
 from portable.dns.rfc2136 import Rfc2136
+from portable.events import nowhere
+from portable_kind import docker_engine
 from tests.ports import free_ports
 
 KEY = 'key "portable" {\n    algorithm hmac-sha256;\n    secret "cG9ydGFibGUgdGVzdHMsIG5vIHNlY3JldCBhdCBhbGw=";\n};\n'
@@ -35,17 +37,26 @@ class NameServer:
 
 def program() -> str:
     """BIND's `named`, installed from the distribution's packages where it is missing and may be."""
-    for folder in (None, "/usr/sbin"):
-        found = shutil.which("named", path=folder)
-        if found:
-            return found
+    found = _installed()
+    if found is not None:
+        return found
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
         pytest.fail("there is no `named`: install BIND 9 (Debian: bind9)", pytrace=False)
+    with docker_engine.only_apt(nowhere):
+        if _installed() is None:
+            _install()
+    return str(_installed())
+
+
+def _installed() -> str | None:
+    return shutil.which("named") or shutil.which("named", path="/usr/sbin")
+
+
+def _install() -> None:
     # not as a service: tests start their own
     quiet = os.environ | {"DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
     for arguments in (["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends", "bind9"]):
         subprocess.run(["apt-get", *arguments], check=True, env=quiet, stdout=subprocess.DEVNULL)
-    return str(shutil.which("named", path="/usr/sbin"))
 
 
 @contextmanager
