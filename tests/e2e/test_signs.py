@@ -18,8 +18,9 @@ from typing import Any
 
 import pytest
 
+from portable.events import nowhere
 from portable.kube import Kube
-from portable_kind import docker
+from portable_kind import docker, docker_engine
 from portable_kind.database_images import REDIS
 from tests.e2e.conftest import HELLO, Cluster, Portable, Run, app
 
@@ -237,9 +238,10 @@ def world(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> None:
 def registry_binary(folder: Path) -> Path:
     """Debian's docker-registry, unpacked but not installed."""
     download = ["apt-get", "download", "docker-registry"]
-    if subprocess.run(download, cwd=folder, capture_output=True, check=False).returncode != 0:
-        subprocess.run(["apt-get", "update"], capture_output=True, check=True)
-        subprocess.run(download, cwd=folder, capture_output=True, check=True)
+    with docker_engine.only_apt(nowhere):
+        if subprocess.run(download, cwd=folder, capture_output=True, check=False).returncode != 0:
+            subprocess.run(["apt-get", "update"], capture_output=True, check=True)
+            subprocess.run(download, cwd=folder, capture_output=True, check=True)
     (package,) = folder.glob("*.deb")
     subprocess.run(["dpkg", "-x", package, folder], check=True)
     return folder / "usr/bin/docker-registry"
