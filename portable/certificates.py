@@ -17,7 +17,7 @@ from portable.compile.network import is_local
 from portable.compile.objects import ExpectedSecret, Objects
 from portable.dns.places import find_place, services
 from portable.dns.settings import AcmeSettings, acme_settings
-from portable.errors import ClusterError, UsageError
+from portable.errors import ClusterError, ProviderError, UsageError
 from portable.events import Emit, Notice
 from portable.kube import Kube
 from portable.provider import KubeObject, Routes
@@ -47,7 +47,7 @@ def ensure_certificates(target: Target, kube: Kube, objects: Objects, emit: Emit
     for expected in wanted:
         if renew_only and expected.name not in live:
             continue
-        made = _make(target, kube, objects, expected, live.get(expected.name), emit)
+        made = _make_or_warn(target, kube, objects, expected, live.get(expected.name), emit)
         if made is not None:
             kube.apply(made)
             changed = True
@@ -64,6 +64,22 @@ def require_way(target: Target, objects: Objects, emit: Emit) -> None:
         for host in hosts:
             if find_place(among, host, emit) is None:
                 raise _no_way(target, host)
+
+
+def _make_or_warn(
+    target: Target, kube: Kube, objects: Objects, expected: ExpectedSecret, live: KubeObject | None, emit: Emit
+) -> KubeObject | None:
+    """As `_make`; while the live certificate is valid, one that could not be renewed is a warning and keeps nothing from going on."""
+    try:
+        return _make(target, kube, objects, expected, live, emit)
+    except ProviderError as error:
+        found = _validity(live)
+        host, now = expected.certificate_hosts[0], dt.datetime.now(dt.UTC)
+        if found is None or not found.covers(host) or found.end <= now:
+            raise
+        words = f"the certificate of {host} could not be renewed and ends on {found.end:%Y-%m-%d}"
+        emit(Notice("\n".join(filter(None, (f"{words}: {error.message}", error.detail, error.fix))), "warning"))
+        return None
 
 
 def _make(
@@ -112,9 +128,11 @@ class Validity:
     start: dt.datetime
     end: dt.datetime
 
+    def covers(self, host: str) -> bool:
+        return host in self.hosts or f"*.{host.partition('.')[2]}" in self.hosts
+
     def good_for(self, host: str, now: dt.datetime) -> bool:
-        covered = host in self.hosts or f"*.{host.partition('.')[2]}" in self.hosts
-        return covered and self.end - now > (self.end - self.start) / 3
+        return self.covers(host) and self.end - now > (self.end - self.start) / 3
 
 
 def validity(chain: bytes) -> Validity | None:
@@ -144,8 +162,12 @@ def _is_good(live: KubeObject | None, host: str, settings: AcmeSettings) -> bool
     made_by = (live["metadata"].get("annotations") or {}).get(DIRECTORY_ANNOTATION)
     if made_by is not None and made_by != settings.directory:
         return False  # one from the staging directory is not what the real one gives
-    found = validity(base64.b64decode((live.get("data") or {}).get("tls.crt", "")))
+    found = _validity(live)
     return found is not None and found.good_for(host, dt.datetime.now(dt.UTC))
+
+
+def _validity(live: KubeObject | None) -> Validity | None:
+    return validity(base64.b64decode(((live or {}).get("data") or {}).get("tls.crt", "")))
 
 
 # A name of this machine

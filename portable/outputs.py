@@ -21,11 +21,14 @@ class Address:
 
 
 def outputs(request: Request) -> dict[str, str]:
-    """Output name -> value: "resources.db.host" and, for each route, "workloads.web.routes.shop.url"."""
+    """Output name -> value: "resources.db.host" and, for each route, "workloads.web.routes.shop.url" and, once it has an address,
+    the ".record" that leads there."""
+    from portable.dns.routes import record_outputs
+
     target = open_target(request)
     objects = compile_target(target)
     urls = {f"workloads.{at.workload}.routes.{at.route}.url": at.url for at in addresses(target, objects)}
-    return dict(sorted({**objects.outputs, **urls}.items()))
+    return dict(sorted({**objects.outputs, **urls, **record_outputs(target, objects)}.items()))
 
 
 def addresses(target: Target, objects: Objects) -> list[Address]:

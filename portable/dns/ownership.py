@@ -1,6 +1,6 @@
 """Whose a record is: beside each of ours stands a TXT record that says so, and what lacks it is never overwritten.
 
-`_portable.shop.example.com TXT "heritage=portable,owner=shop.prod.aws.main"`; the owner is the key of the app's stack, so the
+`_portable.shop.example.com TXT "heritage=portable,owner=shop.prod.CLOUD.main"`; the owner is the key of the app's stack, so the
 same app on another cluster is another owner, until traffic is handed over to it.
 """
 

@@ -16,7 +16,7 @@ from portable.dns.ledger import Entry
 from portable.dns.places import find_place, services
 from portable.dns.public import line
 from portable.dns.settings import dns_settings
-from portable.errors import ProviderError
+from portable.errors import ClusterError, ProviderError
 from portable.events import Emit, Notice
 from portable.kube import Kube
 from portable.outputs import Address, addresses
@@ -24,7 +24,7 @@ from portable.polling import Pending, poll
 from portable.provider import KubeObject, Provider, Record, Routes, Zones
 from portable.situation import namespace_labels
 from portable.steps import step
-from portable.target import Target
+from portable.target import Target, connect
 
 TTL = 300
 _USUAL = "1-4 min"
@@ -67,6 +67,23 @@ def route_addresses(target: Target, kube: Kube, objects: Objects) -> tuple[Addre
         return replace(at, note="\n".join(filter(None, (at.note, notes.get(host, missing)))))
 
     return tuple(noted(at) for at in found)
+
+
+def record_outputs(target: Target, objects: Objects) -> dict[str, str]:
+    """ "workloads.web.routes.shop.record" -> the line of its DNS record, of what `up` wrote or asked for. Empty without a cluster
+    that answers: names and URLs are told without one."""
+    if not public_hosts(target.provider, objects):
+        return {}
+    try:
+        with connect(target) as kube:
+            lines = {entry.record.name: line(entry.record) for entry in ledger.read(kube, objects.namespace)}
+    except (ProviderError, ClusterError):
+        return {}
+    return {
+        f"workloads.{route.workload}.routes.{route.name}.record": lines[route.host]
+        for route in objects.routes
+        if route.host in lines
+    }
 
 
 def note(entry: Entry) -> str:

@@ -17,7 +17,7 @@ from portable.certificates import ACCOUNT_SECRET, ensure_certificates
 from portable.dns.places import Place
 from portable.dns.settings import AcmeSettings
 from portable.errors import ProviderError, UsageError
-from portable.events import Event, nowhere
+from portable.events import Event, Notice, nowhere
 from portable.kube import Kube
 from portable.provider import KubeObject, Record
 from tests.contract.dns import name_server as name_servers
@@ -102,6 +102,25 @@ def test_up_makes_keeps_and_renews(settings: AcmeSettings, pebble: Pebble, kube:
     check_chain(text(renewed, "tls.crt"), pebble, "up.example.test")
     assert renewed["data"] != first["data"]
     assert text(secret(kube, objects.namespace, ACCOUNT_SECRET), "uri") == registered
+
+
+def test_one_that_cannot_be_renewed_is_a_warning_while_it_is_valid(
+    settings: AcmeSettings, kube: Kube, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    to = target("offline", {"offline.example.test": "auto"})
+    objects = compiled(to, kube)
+    ensure_certificates(to, kube, objects, nowhere)
+    live = secret(kube, objects.namespace, "tls-offline.example.test")
+    monkeypatch.setenv("PORTABLE_ACME_DIRECTORY", "https://127.0.0.1:1/dir")
+    told: list[Event] = []
+    assert not ensure_certificates(to, kube, objects, told.append, renew_only=True)
+    (warning,) = [event.message for event in told if isinstance(event, Notice) and event.level == "warning"]
+    assert warning.startswith("the certificate of offline.example.test could not be renewed and ends on 20")
+    assert "https://127.0.0.1:1/dir cannot be reached" in warning
+    assert secret(kube, objects.namespace, "tls-offline.example.test")["data"] == live["data"]
+    kube.delete("v1", "Secret", "tls-offline.example.test", objects.namespace, propagation="Background")
+    with pytest.raises(ProviderError, match="cannot be reached"):
+        ensure_certificates(to, kube, objects, nowhere)
 
 
 def _named(live: KubeObject) -> KubeObject:

@@ -108,6 +108,8 @@ def test_up_ends_with_records_and_a_certificate_and_destroy_takes_them(
     status = portable("status", "--cloud", "acme").out
     assert f"https://{host}/" in status
     assert "create the DNS record" not in status
+    outputs = portable("outputs", "--cloud", "acme", "--output", "json").json()
+    assert outputs["workloads.web.routes.shop.record"] == f"{host}. 300 IN A 192.0.2.80"
 
     portable("destroy", "--cloud", "acme", "--yes", "--destroy-data")
     for name in (host, f"_portable.{host}", theirs.name, f"_portable.{theirs.name}"):
