@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import random
 import re
+import ssl
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -87,7 +88,7 @@ class Kube:
             if config is None:
                 raise ConfigError("it names no current context")
             http = Client(config, ConnectionParams(timeout=httpx2.Timeout(timeout), trust_env=False))
-        except (ConfigError, yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
+        except (ConfigError, yaml.YAMLError, ssl.SSLError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise ClusterError(
                 f"the kubeconfig cannot be used: {error}", fix="check the credentials of the cluster"
             ) from error
