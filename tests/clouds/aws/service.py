@@ -234,6 +234,8 @@ def _moto() -> Any:
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
     os.environ.setdefault("MOTO_ACCOUNT_ID", ACCOUNT)
+    # a thousand images in each region, which nothing here starts from
+    os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"
     moto_api_backend.reset()
     return DomainDispatcherApplication(create_backend_app)
 

@@ -225,9 +225,8 @@ def plant(world: World) -> None:
     ec2, ours = boto3.client("ec2"), {"portable:stack": "aws.shop", "portable:resource": "vpc"}
     vpc = ec2.create_vpc(CidrBlock="10.42.0.0/16", TagSpecifications=_tagged("vpc", ours))["Vpc"]["VpcId"]
     subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="10.42.0.0/18", TagSpecifications=_tagged("subnet", ours))
-    image = ec2.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
     ec2.run_instances(
-        ImageId=image,
+        ImageId="ami-12345678",
         MinCount=1,
         MaxCount=1,
         SubnetId=subnet["Subnet"]["SubnetId"],
