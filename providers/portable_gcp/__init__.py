@@ -68,13 +68,11 @@ class Gcp:
         return types(self._google)
 
     def find(self, cluster: Cluster) -> ClusterState | None:
-        """None also for a cluster of that name that is not ours and that the spec does not call `existing`."""
+        """Whoever made it: that one which is not ours is left alone is its resource's affair."""
         from portable_gcp import cluster as clusters
 
         live = clusters.find(self._google, self._place(cluster), cluster.name)
-        if live is None or not (cluster.existing or clusters.is_ours(live)):
-            return None
-        return clusters.state(live)
+        return None if live is None else clusters.state(live)
 
     def credentials(self, cluster: Cluster) -> Credentials:
         from portable.access import exec_kubeconfig
@@ -85,7 +83,10 @@ class Gcp:
         place = self._place(cluster)
         live = clusters.find(self._google, place, cluster.name)
         if live is None:
-            raise ClusterGone(f"there is no cluster {cluster.name} in {place.region} of {place.project}")
+            raise ClusterGone(
+                f"there is no cluster {cluster.name} in {place.region} of {place.project}",
+                fix=f"make it with `portable up --cloud {self.name}`, or look at cluster.region and the project",
+            )
         server, trust = f"https://{live.endpoint}", live.master_auth.cluster_ca_certificate
         return Credentials(
             exec_kubeconfig(self.name, cluster.name, server, trust, region=place.region), token=self._google.token

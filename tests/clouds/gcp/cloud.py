@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import json
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+from tests.certificates import self_signed
 from tests.clouds.front import Fault, HttpReply, HttpRequest
 from tests.clouds.gcp import discovery, gke
 from tests.clouds.gcp.answers import Refusal, invalid
@@ -23,16 +28,18 @@ APIS = ("container", "compute", "iam", "cloudresourcemanager", "serviceusage", "
 class GoogleCloud:
     """One project. `violations`: requests and replies that do not fit Google's documents; a test wants none.
 
-    `endpoint`, `ca` (base64 of the PEM): those of a real cluster that every cluster here is said to have.
+    `endpoint`, `ca` (base64 of the PEM): those of a real cluster that every cluster here is said to have; without them an
+    address that nobody has, and a certificate that is real and nobody's.
     """
 
-    def __init__(self, endpoint: str = "203.0.113.7", ca: str = "Y2VydGlmaWNhdGU=") -> None:
+    def __init__(self, endpoint: str = "203.0.113.7", ca: str = "") -> None:
+        self.ca = ca or certificate()
         self.violations: list[str] = []
         self.denied: dict[str, str] = {}
         self.iam = Iam(PROJECT)
         self.compute = Compute(PROJECT, lambda link: self.gke.network_in_use(link))
         self.files = Files(PROJECT)
-        self.gke = Gke(PROJECT, self.compute, self.iam, endpoint, ca)
+        self.gke = Gke(PROJECT, self.compute, self.iam, endpoint, self.ca)
         # what is there before us, and must be as it was afterwards
         self._theirs = {
             self.compute.put("global", "networks", "default", autoCreateSubnetworks=True),
@@ -159,6 +166,13 @@ class GoogleCloud:
         return {
             "services": [{"name": f"projects/123/services/{api}.googleapis.com", "state": state(api)} for api in APIS]
         }
+
+
+@cache
+def certificate() -> str:
+    """Base64 of a PEM."""
+    with TemporaryDirectory() as folder:
+        return base64.b64encode(self_signed(Path(folder))[0].read_bytes()).decode()
 
 
 def _match(request: HttpRequest) -> discovery.Match | None:

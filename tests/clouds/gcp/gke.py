@@ -96,6 +96,20 @@ class Gke:
 
     # -- for tests -------------------------------------------------------------------------------------------------
 
+    def foreign(self, name: str, region: str) -> None:
+        """A cluster that somebody else made, in the project's default network."""
+        network = f"projects/{self.project}/global/networks/default"
+        self.clusters[name] = {
+            "name": name,
+            "id": f"{next(self._ids):032x}",
+            "location": region,
+            "status": "RUNNING",
+            "currentMasterVersion": self.versions[0],
+            "network": "default",
+            "_network": network,
+            "_subnetwork": network,
+        }
+
     def occupy(self, name: str, kind: str = "UPGRADE_MASTER", polls: int = 3) -> None:
         """Google itself works on the cluster."""
         self._begin(kind, self.clusters[name], name, lambda: None, polls)
