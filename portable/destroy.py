@@ -130,7 +130,7 @@ def _delete_app(target: Target, engine: Engine, emit: Emit, destroy_data: bool) 
         elif cluster is None:
             progress.note("its cluster is gone already")
             withdraw_routes(target, None, objects, emit)
-            engine.forget_vanished(home, lambda: provider.find(target.app.cluster))
+            engine.forget_vanished(home, lambda: provider.find(target.app.cluster), provider.resource_types())
             if destroy_data:
                 engine.forget_app(home, destroy_data=True)
         else:

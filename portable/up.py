@@ -148,7 +148,7 @@ def _ensure_cluster(target: Target, now: Situation, engine: Engine, emit: Emit) 
         if now.kube is None:
             _require_machine(target, emit)
             require_way(target, now.objects, emit)
-        engine.forget_vanished(home, lambda: provider.find(target.app.cluster))
+        engine.forget_vanished(home, lambda: provider.find(target.app.cluster), provider.resource_types())
         engine.cluster_up(home, cluster_resources(target), provider.resource_types(), digest=digest)
     return Kube.reach(provider.credentials(target.app.cluster))
 

@@ -31,7 +31,7 @@ from portable.engine.state import (
 )
 from portable.engine.types import Credential, Ready, Served, Wait
 from portable.engine.workspace import PROJECT, KubernetesProvider, choose_plugin, open_workspace
-from portable.errors import ToolError
+from portable.errors import ProviderError, ToolError
 from portable.events import Emit, Notice
 from portable.home import Home, app_homes
 from portable.kube import Kube
@@ -42,6 +42,8 @@ DIGEST = "digest"
 PARALLEL = 16
 # As long as the slowest cloud takes to make or delete a cluster.
 SHARED_PATIENCE = 3600.0
+# Outputs that say where a cluster is, in the words of one cloud or another.
+_PLACE = ("region", "location", "zone", "account", "project", "subscription")
 
 
 @dataclass(frozen=True)
@@ -110,11 +112,15 @@ class Engine:
         with self._operation(stack, (), shared=True):
             self._run_cluster("destroy", stack, (), types, ["--remove"])
 
-    def forget_vanished(self, home: Home, find: Callable[[], ClusterState | None]) -> None:
+    def forget_vanished(
+        self, home: Home, find: Callable[[], ClusterState | None], types: Mapping[str, ResourceType]
+    ) -> None:
         """Where the cluster of the state is gone, or another one has its name, what ran on it leaves the state without a call
-        to it; with a cluster that is gone, its own resources do. Generated credentials stay: kept data still needs them.
+        to it. Generated credentials stay: kept data still needs them. Its own resources are left to the next `cluster_up` or
+        `cluster_destroy`, which read them first: the network of a cluster outlives it.
 
         `find` asks the provider. That is done when it is our turn: another `up` may be making the cluster right now.
+        Raises ProviderError for a cluster that is there, but not where it is looked for now.
         """
         stack = home.cluster_stack
         if self._backend.read(stack) is None:
@@ -123,12 +129,26 @@ class Engine:
             recorded, cluster = self.state(stack), find()
             if recorded is None or not recorded.resources or not _vanished(recorded, cluster):
                 return
+            if cluster is None:
+                self._require_gone(home, types)
             words = f"the cluster {home.cluster} that the state knows is gone: what ran on it is forgotten"
             self._emit(Notice(words, "warning"))
             for other in app_homes(self.stacks(), stack):
                 self.forget_app(other)
-            if cluster is None:
-                self._drop(stack, lambda resource: not resource["type"].startswith("pulumi:"))
+
+    def _require_gone(self, home: Home, types: Mapping[str, ResourceType]) -> None:
+        """A region, account or project that was chosen anew makes a cluster look gone: it is read where it was made."""
+        for resource in own_resources(self._backend.read(home.cluster_stack) or {}):
+            served, outputs = types.get(resource["type"]), resource.get("outputs", {})
+            if served is None or not outputs.get("uid"):
+                continue
+            if Resumable(served).read(resource["id"], resource.get("inputs", {}), outputs) is not None:
+                place = ", ".join(f"{key} {outputs[key]}" for key in _PLACE if outputs.get(key))
+                raise ProviderError(
+                    f"the cluster {home.cluster} is not where it is looked for now",
+                    detail=f"it was made in: {place}" if place else "",
+                    fix="choose that place again, or give the new cluster another name (`cluster.name`)",
+                )
 
     # -- the app stack ---------------------------------------------------------------------------------------------
 

@@ -47,7 +47,9 @@ class Folder:
             raise ProviderError("the disk is full", fix="make room")
         (path / "content").write_text(json.dumps(inputs, sort_keys=True))
         made = {"path": str(path), "token": f"token-of-{inputs['name']}", "id": f"own-id-of-{inputs['name']}"}
-        return f"folder:{inputs['name']}", {**inputs, **made}
+        # only a cluster has an identity of its own
+        identity = {"uid": str(path.stat().st_ino)} if inputs["name"] == "cluster" else {}
+        return f"folder:{inputs['name']}", {**inputs, **made, **identity}
 
     def read(self, object_id: str, inputs: Inputs, outputs: Outputs) -> Outputs | None:
         content = self.root / object_id.removeprefix("folder:") / "content"

@@ -138,16 +138,26 @@ def test_a_problem_of_the_inputs_is_told(engine: Engine, home: Home, cloud: Fold
     assert cloud.calls == []
 
 
-def test_forgetting_a_cluster_calls_nothing(engine: Engine, home: Home, cloud: Folder) -> None:
+def test_a_vanished_cluster_is_made_again_and_what_is_left_of_it_taken_over(
+    engine: Engine, home: Home, cloud: Folder, events: list[Event]
+) -> None:
     engine.cluster_up(home, _resources(), {TOKEN: cloud})
+    shutil.rmtree(cloud.root / "cluster")
+    engine.forget_vanished(home, lambda: None, {TOKEN: cloud})
+    assert any("is gone" in event.message for event in events if isinstance(event, Notice))
     cloud.calls.clear()
-    engine.forget_vanished(home, lambda: None)
-    state = engine.state(home.cluster_stack)
-    assert state is not None
-    assert dict(state.resources) == {}
-    assert cloud.calls == []
     engine.cluster_up(home, _resources(), {TOKEN: cloud})
-    assert cloud.calls == ["create", "create"]
+    assert cloud.calls.count("create") == 1
+
+
+def test_a_cluster_in_another_place_than_the_spec_says_is_not_taken_for_gone(
+    engine: Engine, home: Home, cloud: Folder
+) -> None:
+    engine.cluster_up(home, _resources(), {TOKEN: cloud})
+    before = engine.state(home.cluster_stack)
+    with pytest.raises(ProviderError, match="not where it is looked for now"):
+        engine.forget_vanished(home, lambda: None, {TOKEN: cloud})
+    assert engine.state(home.cluster_stack) == before
 
 
 @pytest.mark.parametrize(("uid", "forgotten"), [("", False), ("it", False), ("another", True)])
@@ -159,7 +169,7 @@ def test_a_cluster_of_the_same_name_is_told_by_its_uid(
     assert file is not None
     file.parent.mkdir(parents=True)
     file.write_text(json.dumps({"version": 3, "checkpoint": {"latest": {"resources": [known]}}}))
-    engine.forget_vanished(home, lambda: ClusterState("plane", True, uid=uid))
+    engine.forget_vanished(home, lambda: ClusterState("plane", True, uid=uid), {})
     assert any("is gone" in event.message for event in events if isinstance(event, Notice)) == forgotten
 
 
@@ -191,7 +201,7 @@ def test_whether_a_cluster_is_gone_is_asked_when_no_other_makes_it(
     before = first.state(home.cluster_stack)
     with ThreadPoolExecutor(1) as pool:
         with first._operation(home.cluster_stack, (), shared=True):
-            second = pool.submit(engine.forget_vanished, home, find)
+            second = pool.submit(engine.forget_vanished, home, find, {})
             while not any(isinstance(event, Notice) and "waiting" in event.message for event in events):
                 assert not second.done(), second.exception()
                 time.sleep(0.01)
