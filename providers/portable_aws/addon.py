@@ -17,7 +17,7 @@ from portable.polling import Pending, poll
 from portable.provider import Diff, Inputs, Outputs
 from portable_aws import eks as service
 from portable_aws.ec2 import require_same_place
-from portable_aws.session import Sdk, tags_of
+from portable_aws.session import Sdk, is_tagged, tags_of
 from portable_aws.versions import minor
 from portable_aws.words import explained, unless, unless_gone
 
@@ -107,7 +107,9 @@ class Addon:
         )
 
     def _end(self, inputs: Inputs, emit: Emit) -> None:
-        eks = self._sdk.eks(inputs["region"])
+        eks, live = self._sdk.eks(inputs["region"]), self._find(inputs)
+        if live is None or not is_tagged(live, inputs["cluster"]):
+            return  # gone, or of a cluster of someone else that has the same name now
         unless_gone(lambda: eks.delete_addon(**_of(inputs)))
 
         def look() -> bool | Pending:

@@ -78,8 +78,9 @@ class ClusterResource:
             region, name = outputs["region"], outputs["cluster"]
             eks = self._sdk.eks(region)
             live = service.cluster_of(eks, name)
+            if live is not None and not service.is_ours(live):
+                return  # someone else's, which refused us the name: there is nothing of ours to delete
             if live is not None:
-                service.require_ours(live)
                 vpc = live["resourcesVpcConfig"].get("vpcId", "")
                 self._end(live, outputs, emit)
             else:

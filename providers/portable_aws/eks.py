@@ -37,9 +37,13 @@ def cluster_of(eks: Any, name: str) -> dict[str, Any] | None:
     return None if found is None else found["cluster"]
 
 
+def is_ours(cluster: Mapping[str, Any]) -> bool:
+    return cluster.get("tags", {}).get(STACK_TAG) == stack_tag(cluster["name"])
+
+
 def require_ours(cluster: Mapping[str, Any]) -> None:
     name = cluster["name"]
-    if cluster.get("tags", {}).get(STACK_TAG) != stack_tag(name):
+    if not is_ours(cluster):
         raise ProviderError(
             f"a cluster {name} exists and was not made by portable",
             fix="use it as it is with `cluster: {existing: " + name + "}`, or choose another cluster.name",

@@ -12,6 +12,7 @@ from typing import Any
 from portable.errors import Problem
 from portable.events import Emit
 from portable.provider import Diff, Inputs, Outputs
+from portable_aws import eks as service
 from portable_aws.ec2 import require_same_place
 from portable_aws.session import Sdk, tags_of
 from portable_aws.words import explained, unless, unless_gone
@@ -34,6 +35,9 @@ class Logs:
         with explained(self._sdk):
             group, tags = group_name(inputs["cluster"]), tags_of(inputs["cluster"], inputs["name"])
             logs = self._client(inputs)
+            # the log of someone else's cluster has the same name
+            if (live := self._cluster(inputs)) is not None:
+                service.require_ours(live)
             unless(
                 {"ResourceAlreadyExistsException"},
                 lambda: logs.create_log_group(logGroupName=group, tags=tags),
@@ -51,13 +55,17 @@ class Logs:
 
     def delete(self, object_id: str, outputs: Outputs, emit: Emit) -> None:
         with explained(self._sdk):
-            group = group_name(outputs["cluster"])
-            unless_gone(lambda: self._client(outputs).delete_log_group(logGroupName=group))
+            group, live = group_name(outputs["cluster"]), self._cluster(outputs)
+            if live is None or service.is_ours(live):
+                unless_gone(lambda: self._client(outputs).delete_log_group(logGroupName=group))
 
     def _settled(self, inputs: Inputs) -> Outputs:
         group = group_name(inputs["cluster"])
         self._client(inputs).put_retention_policy(logGroupName=group, retentionInDays=inputs["days"])
         return _outputs(inputs, {"retentionInDays": inputs["days"]})
+
+    def _cluster(self, inputs: Inputs) -> Mapping[str, Any] | None:
+        return service.cluster_of(self._sdk.eks(inputs["region"]), inputs["cluster"])
 
     def _client(self, inputs: Inputs) -> Any:
         return self._sdk.client("logs", inputs["region"])

@@ -18,7 +18,7 @@ from portable.provider import Diff, Inputs, Outputs
 from portable_aws import eks as service
 from portable_aws import machines
 from portable_aws.ec2 import require_same_place
-from portable_aws.session import Sdk, tags_of
+from portable_aws.session import Sdk, is_tagged, tags_of
 from portable_aws.versions import minor
 from portable_aws.words import code_of, explained, unless, unless_gone
 
@@ -151,8 +151,8 @@ class NodeGroup:
         def look() -> bool | Pending:
             nonlocal asked
             found = self._find(inputs)
-            if found is None:
-                return True
+            if found is None or not is_tagged(found, inputs["cluster"]):
+                return True  # gone, or of a cluster of someone else that has the same name now
             if found["status"] == "DELETE_FAILED" and asked:
                 raise service.failed(f"removing node pool {inputs['name']}", found["status"], service.issues(found))
             if found["status"] not in ("DELETING", "CREATING", "UPDATING"):

@@ -108,6 +108,11 @@ def tags_of(cluster: str, resource: str) -> dict[str, str]:
     return {STACK_TAG: stack_tag(cluster), RESOURCE_TAG: resource, "Name": f"portable-{cluster}-{resource}"}
 
 
+def is_tagged(thing: Mapping[str, Any], cluster: str) -> bool:
+    """Whether a thing of EKS's carries the tag of this cluster's stack."""
+    return thing.get("tags", {}).get(STACK_TAG) == stack_tag(cluster)
+
+
 def as_list(tags: Mapping[str, str]) -> list[dict[str, str]]:
     return [{"Key": key, "Value": value} for key, value in tags.items()]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -101,6 +102,31 @@ def test_a_cluster_of_someone_else_is_refused_everywhere(world: World) -> None:
     found = world.provider().find(existing)
     assert found is not None
     assert found.healthy
+
+
+def test_destroy_leaves_a_cluster_of_someone_else_that_took_the_name(world: World) -> None:
+    world.up(replace(SHOP, pools={"default": Nodes(min=1)}))
+    eks = world.service.eks
+    for entry in (*eks.clusters.values(), *eks.addons.values(), *eks.groups.values()):
+        entry.thing["tags"] = {}
+    world.front.calls.clear()
+    types, state = world.provider().resource_types(), world.stack().state
+    for name in ("coredns", "vpc-cni", "pool-default", "access", "cluster", "logs"):
+        types[state[name]["type"]].delete(state[name]["id"], state[name]["outputs"], nowhere)
+    assert world.changes == []
+
+
+def test_a_preview_bears_values_that_are_not_known_yet(world: World) -> None:
+    cluster = replace(SHOP, pools={"default": Nodes(min=1)})
+    world.up(cluster)
+    state = json.loads((world.folder / "stack.json").read_text())
+    for name in ("gateway", "vpc", "nodes", "disk-role", "subnet-0", "cluster"):
+        del state[name]
+    (world.folder / "stack.json").write_text(json.dumps(state))
+    found = world.stack().preview(world.provider().cluster(cluster), refresh=False)
+    assert set(found) >= {"gateway", "vpc", "nodes", "routes", "pool-default", "aws-ebs-csi-driver"}
+    assert found["vpc"] is None
+    assert found["routes"] is not None
 
 
 def test_a_zone_without_room_is_left_out(world: World) -> None:
