@@ -18,7 +18,7 @@ AUTO_SHARE = 0.12
 
 
 def per_hour(amount: float) -> str:
-    return f"about ${amount:.3f}".rstrip("0").rstrip(".") + f" per hour, list price of {DATE}"
+    return f"about ${f'{amount:.3f}'.removesuffix('0')} per hour, list price of {DATE}"
 
 
 def disk(gib: int) -> str:

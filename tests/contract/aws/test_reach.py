@@ -105,7 +105,7 @@ def test_plan_tells_what_costs_money() -> None:
     private = Cluster("shop", pools={"default": Nodes(2, 4)}, private=True)
     notes = {entry.name: entry.note for entry in resources(private, "eu-central-1") if entry.note}
     assert set(notes) == {"cluster", "logs", "nat", "pool-default"}
-    assert "$0.1 per hour" in notes["cluster"]
+    assert "$0.10 per hour" in notes["cluster"]
     assert "NAT gateway: about $0.05 per hour, list price of 2026-04" in notes["nat"]
     assert "2 to 4 of m6i.large: about $0.096 per hour" in notes["pool-default"]
     assert "nat" not in {entry.name for entry in resources(Cluster("shop"), "eu-central-1")}
