@@ -16,12 +16,13 @@ from portable.certificate_stores import request_certificates
 from portable.certificates import ensure_certificates, require_way
 from portable.clusters import cluster_resources, require_existing
 from portable.dns.routes import publish_routes
-from portable.errors import PortableError, Problem, RolloutFailed, SecretsMissing, StateLocked, ToolError
+from portable.errors import ClusterError, PortableError, Problem, RolloutFailed, SecretsMissing, StateLocked, ToolError
 from portable.events import Emit, Notice
 from portable.identities import bind_identities
 from portable.kube import Kube
 from portable.outputs import Address
 from portable.plan import Plan, fingerprint, open_engine, plan_target, read_plan, require_same
+from portable.polling import Pending, poll
 from portable.provider import KeptVolumes, LocalImages
 from portable.rollout import revisions
 from portable.rollout.handover import hand_over_replicas
@@ -48,6 +49,9 @@ if TYPE_CHECKING:
     from portable.home import Home
 
 KEPT_REVISIONS = 10
+# Not reached, not known, not allowed yet: cloud's access rules take up to a minute or two to arrive.
+_NOT_YET = (0, 401, 403)
+_ADMISSION_SECONDS = 120.0
 SecretFiles = Mapping[str, Mapping[str, bytes]]
 
 
@@ -150,7 +154,23 @@ def _ensure_cluster(target: Target, now: Situation, engine: Engine, emit: Emit) 
             require_way(target, now.objects, emit)
         engine.forget_vanished(home, lambda: provider.find(target.app.cluster), provider.resource_types())
         engine.cluster_up(home, cluster_resources(target), provider.resource_types(), digest=digest)
-    return Kube.reach(provider.credentials(target.app.cluster))
+        return _admitted(Kube.reach(provider.credentials(target.app.cluster)), emit)
+
+
+def _admitted(kube: Kube, emit: Emit) -> Kube:
+    """Once a cluster is made, its API server may need a while to answer, and to learn who may use it."""
+
+    def ask() -> Kube | Pending:
+        try:
+            kube.get("v1", "Namespace", "default")
+        except ClusterError as error:
+            if error.status not in _NOT_YET or time.monotonic() - started > _ADMISSION_SECONDS:
+                raise
+            return Pending(error.message)
+        return kube
+
+    started = time.monotonic()
+    return poll(ask, what="the API server", timeout=2 * _ADMISSION_SECONDS, emit=emit, interval=2)
 
 
 def _has_cluster(now: Situation, engine: Engine, home: Home, digest: str) -> bool:
