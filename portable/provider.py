@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_checkable
 
-from portable.errors import Problem, UsageError
+from portable.errors import Problem, ToolError, UsageError
 from portable.events import Emit
 
 if TYPE_CHECKING:
@@ -403,6 +403,24 @@ def load_provider(name: str) -> Provider:
             fix="install a version of the plugin that matches",
         )
     return provider
+
+
+def missing_sdk(error: ModuleNotFoundError) -> ToolError | None:
+    """What to install where a plugin's own import failed; None where the import that failed is no plugin's."""
+    from importlib.metadata import entry_points
+
+    plugins = {entry.module.partition(".")[0]: entry for entry in entry_points(group=ENTRY_POINT_GROUP)}
+    frame, plugin = error.__traceback__, None
+    while frame is not None:
+        plugin = plugins.get(str(frame.tb_frame.f_globals.get("__name__")).partition(".")[0], plugin)
+        frame = frame.tb_next
+    if plugin is None or plugin.dist is None:
+        return None
+    extras = plugin.dist.metadata.get_all("Provides-Extra") or ()
+    wanted = f"{plugin.dist.name}[{plugin.name}]" if plugin.name in extras else str(error.name)
+    return ToolError(
+        f"the SDK of {plugin.name} is not installed: no module {error.name}", fix=f"pip install '{wanted}'"
+    )
 
 
 def _by_alias(name: str, providers: Sequence[Provider]) -> Provider:

@@ -36,6 +36,11 @@ def run(arguments: Sequence[str]) -> int:
             return _report(session, _interrupted(session))
         except PortableError as error:
             return _report(session, error)
+        except ModuleNotFoundError as error:
+            from portable.provider import missing_sdk
+
+            known = missing_sdk(error)
+            return _report(session, known) if known else _report_unexpected(session, arguments, error)
         except Exception as error:  # noqa: BLE001 (the last resort: no traceback reaches a user)
             return _report_unexpected(session, arguments, error)
 

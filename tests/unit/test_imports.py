@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -75,3 +76,31 @@ def test_an_import_would_be_refused(folder: Path) -> None:
     script = SCRIPT.format(heavy=HEAVY, arguments=["--version"]).replace("sys.exit", "import pulumi\nsys.exit")
     done = subprocess.run([sys.executable, "-c", script], cwd=folder, capture_output=True, text=True, check=False)
     assert "imported: pulumi" in done.stderr
+
+
+MISSING = """
+import sys
+
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {missing}:
+            raise ModuleNotFoundError("No module named " + repr(name), name=name)
+
+sys.meta_path.insert(0, Missing())
+from portable.cli import main
+sys.exit(main({arguments}))
+"""
+
+
+@pytest.mark.parametrize(
+    ("cloud", "modules"), [("aws", ("boto3", "botocore")), ("gcp", ("google",)), ("azure", ("azure",))]
+)
+def test_a_cloud_without_its_sdk_says_what_to_install(cloud: str, modules: tuple[str, ...], folder: Path) -> None:
+    script = MISSING.format(missing=modules, arguments=["plan", "--cloud", cloud])
+    env = {**os.environ, "AWS_REGION": "eu-central-1", "AZURE_SUBSCRIPTION_ID": "s", "AZURE_DEFAULTS_LOCATION": "here"}
+    run = subprocess.run(
+        [sys.executable, "-c", script], cwd=folder, capture_output=True, text=True, env=env, check=False
+    )
+    assert run.returncode == 1
+    assert f"pip install 'portable-deploy[{cloud}]'" in run.stderr
+    assert "unexpected" not in run.stderr
