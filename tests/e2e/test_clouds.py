@@ -1,6 +1,7 @@
 """The shop on EKS, GKE and AKS, from the same file as on kind: the clouds are stand-ins, the cluster that they hand out is real.
 
-For each cloud the tests stand in the order in which a user would do these things. See `tests.clouds.standing` for what is real.
+The tests stand in the order in which a user would do these things; what takes long is done on the three clouds at once. One
+cluster is behind them all, so the app has another name on each. See `tests.clouds.standing` for what is real.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import os
 import random
 import re
 import secrets
+import shutil
 import signal
 import ssl
 import subprocess
@@ -33,12 +35,11 @@ from tests.clouds.standing import CLOUDS, CLUSTER, StandIn
 from tests.control_plane import binary
 from tests.e2e import leaks
 from tests.e2e.conftest import PORTABLE, ROOT, Portable, Run
+from tests.e2e.test_shop import edit
 from tests.e2e.web import Answer, fetch
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 Say = Callable[[str], None]
-SHOP = ROOT / "examples" / "shop" / "portable.yaml"
-NAMESPACE = "shop-dev"
 PATIENCE = 60.0  # seconds for the worker to take up a job
 # What each cloud's storage class and Ingress ask for.
 DRIVERS = ("ebs.csi.eks.amazonaws.com", "pd.csi.storage.gke.io", "disk.csi.azure.com")
@@ -47,8 +48,21 @@ WORKLOADS = {"api", "cache", "db", "migrate", "uploads", "web", "worker"}
 
 
 @dataclass(frozen=True)
+class Started:
+    """A `portable` at work."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def ended(self) -> tuple[int, str]:
+        """(exit code, what it said), once it has."""
+        code = self.process.wait(timeout=420)
+        return code, self.log.read_text()
+
+
+@dataclass(frozen=True)
 class CloudShop:
-    """The example on one cloud. `token` is the secret that it is given."""
+    """A copy of the example for one cloud. `token` is the secret that it is given."""
 
     cloud: str
     folder: Path
@@ -58,23 +72,48 @@ class CloudShop:
     portable: Portable
     token: str = field(default_factory=lambda: secrets.token_hex(16), repr=False)
 
-    def run(self, *command: str | Path, code: int | None = 0) -> Run:
-        file = ("--file", SHOP) if command[0] == "clusters" else (SHOP,)
-        return self.portable(*command, "-e", "dev", "--cloud", self.cloud, *file, code=code)
+    @property
+    def name(self) -> str:
+        return f"shop-{self.cloud}"
 
-    def up(self, *, code: int | None = 0) -> Run:
-        file = self.folder / "token.txt"
-        file.write_text(self.token)
-        try:
-            return self.run("up", "--yes", "--output", "json", "--secret", f"api-token={file}", code=code)
-        finally:
-            file.unlink()
+    @property
+    def namespace(self) -> str:
+        return f"{self.name}-dev"
+
+    @property
+    def file(self) -> Path:
+        return self.folder / "shop" / "portable.yaml"
+
+    def run(self, *command: str | Path, code: int | None = 0) -> Run:
+        return self.portable(*self._whole(*command), code=code)
+
+    def start(self, *command: str | Path) -> Started:
+        log = self.folder / f"{command[0]}.log"
+        with log.open("w") as words:  # no pipe: an engine may outlive a `portable` that is killed, and hold it open
+            arguments = [PORTABLE, *self._whole(*command)]
+            env, folder = dict(self.portable.env), self.folder
+            process = subprocess.Popen(
+                arguments, env=env, cwd=folder, stdin=subprocess.DEVNULL, stdout=words, stderr=words
+            )
+        return Started(process, log)
+
+    def _whole(self, *command: str | Path) -> tuple[str | Path, ...]:
+        file = ("--file", self.file) if command[0] == "clusters" else (self.file,)
+        return (*command, "-e", "dev", "--cloud", self.cloud, *file)
+
+    @property
+    def token_file(self) -> Path:
+        return self.folder / "token.txt"
+
+    def up(self) -> dict[str, Any]:
+        """`portable up`, which must succeed; its result."""
+        return self.run("up", "--yes", "--output", "json", "--secret", f"api-token={self.token_file}").events()[-1]
 
     def ask(self, path: str, method: str = "GET", body: bytes | dict[str, Any] | None = None) -> Answer:
         """By the route's host name at the load balancer's address, TLS verified against the certificate that it has."""
-        live = self.behind.kube.get(*INGRESS, "shop-balancer", NAMESPACE)
+        live = self.behind.kube.get(*INGRESS, f"{self.name}-balancer", self.namespace)
         named = [entry["secretName"] for entry in (live or {}).get("spec", {}).get("tls", ())]
-        secret = self.behind.kube.get("v1", "Secret", named[0], NAMESPACE)
+        secret = self.behind.kube.get("v1", "Secret", named[0], self.namespace)
         assert secret is not None
         trust = ssl.create_default_context(cadata=base64.b64decode(secret["data"]["tls.crt"]).decode())
         return fetch(
@@ -84,7 +123,7 @@ class CloudShop:
     def pods(self) -> dict[str, list[dict[str, Any]]]:
         """workload -> its pods, without those of the cron job, which come and go by the clock."""
         found: dict[str, list[dict[str, Any]]] = {}
-        for pod in self.behind.kube.list("v1", "Pod", NAMESPACE):
+        for pod in self.behind.kube.list("v1", "Pod", self.namespace):
             name = pod["metadata"].get("labels", {}).get("app.kubernetes.io/name", "")
             if name != "report" and "deletionTimestamp" not in pod["metadata"]:
                 found.setdefault(name, []).append(pod)
@@ -92,7 +131,7 @@ class CloudShop:
 
     def changes(self) -> list[str]:
         """The calls so far, without those that change nothing."""
-        reads = ("get", "list", "describe", "simulate", "test", "token")
+        reads = ("get", "list", "describe", "simulate", "test", "token", "configuration")
         calls = self.stand_in.front.calls
         return [call for call in calls if not re.split("[:._]", call)[-1].lower().startswith(reads)]
 
@@ -112,19 +151,28 @@ def balancers(behind: ClusterBehind) -> Iterator[Mapping[str, LoadBalancer]]:
         yield made
 
 
-@pytest.fixture(scope="module", params=list(CLOUDS))
-def shop(
-    request: pytest.FixtureRequest,
-    behind: ClusterBehind,
-    balancers: Mapping[str, LoadBalancer],
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[CloudShop]:
-    cloud = request.param
-    folder = tmp_path_factory.mktemp(cloud)
+@pytest.fixture(scope="module")
+def shops(
+    behind: ClusterBehind, balancers: Mapping[str, LoadBalancer], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, CloudShop]]:
+    """The three, each with a stand-in of its own."""
+    made: dict[str, CloudShop] = {}
     with ExitStack() as stack:
-        stand_in = stack.enter_context(CLOUDS[cloud](folder, behind))
-        portable = Portable(folder, environment(folder, stand_in))
-        yield CloudShop(cloud, folder, stand_in, behind, balancers[INGRESS_CLASSES[cloud]], portable)
+        for cloud, stand_in in CLOUDS.items():
+            folder = tmp_path_factory.mktemp(cloud)
+            standing = stack.enter_context(stand_in(folder, behind))
+            portable = Portable(folder, environment(folder, standing))
+            shop = CloudShop(cloud, folder, standing, behind, balancers[INGRESS_CLASSES[cloud]], portable)
+            shutil.copytree(ROOT / "examples" / "shop", shop.file.parent)
+            edit(shop.file, "metadata:\n  name: shop\n", f"metadata:\n  name: {shop.name}\n")
+            shop.token_file.write_text(shop.token)
+            made[cloud] = shop
+        yield made
+
+
+@pytest.fixture(params=list(CLOUDS))
+def shop(request: pytest.FixtureRequest, shops: dict[str, CloudShop]) -> CloudShop:
+    return shops[request.param]
 
 
 def environment(folder: Path, stand_in: StandIn) -> dict[str, str]:
@@ -144,38 +192,59 @@ def environment(folder: Path, stand_in: StandIn) -> dict[str, str]:
     }
 
 
-def test_an_up_that_goes_wrong_midway_is_carried_on_with(shop: CloudShop, say: Say) -> None:
-    """A fault while the cluster is made, another one in every run; `up` again ends with one cluster, and the shop on it."""
+@dataclass(frozen=True)
+class FaultyUp:
+    """An `up` with a fault at one of the calls that make the cluster."""
+
+    call: str
+    fault: Fault
+    run: Started
+
+
+def faulty_up(shop: CloudShop, call: str, fault: Fault) -> FaultyUp:
+    shop.stand_in.front.expect(call, fault)
+    run = shop.start("up", "--yes", "--secret", f"api-token={shop.token_file}")
+    shop.stand_in.front.victim = run.process.pid
+    return FaultyUp(call, fault, run)
+
+
+@pytest.fixture(scope="module")
+def faults(shops: dict[str, CloudShop], say: Say) -> dict[str, list[tuple[str, Fault]]]:
+    """cloud -> those that it meets: one, another one in every run, or several in the soak."""
     seed = int(os.environ.get("PORTABLE_SEED", random.randrange(10**6)))
-    every = [(call, fault) for fault in Fault for call in shop.stand_in.makes]
-    chosen = random.Random(seed).sample(every, soak.size(1, 6))
-    say(f"{shop.cloud}: {len(chosen)} of {len(every)} faults, PORTABLE_SEED={seed}")
-    for at, (call, fault) in enumerate(chosen):
-        if at:
-            test_destroy_leaves_nothing(shop, say)
-        front = shop.stand_in.front
-        front.expect(call, fault)
-        code = up_in_a_process(shop)
-        assert front.unused == []
-        assert code == (-signal.SIGKILL if fault is Fault.KILL else code)
-        front.renew()
-        result = shop.up().events()[-1]
-        say(f"{shop.cloud}: {fault.value} at {call}: exit {code}, then up {result['seconds']:.1f} s")
-        assert shop.stand_in.clusters() == [CLUSTER]
+    say(f"faults while clusters are made: PORTABLE_SEED={seed}")
+    chosen = random.Random(seed)
+    return {
+        cloud: chosen.sample([(call, fault) for fault in Fault for call in shop.stand_in.makes], soak.size(1, 6))
+        for cloud, shop in shops.items()
+    }
 
 
-def up_in_a_process(shop: CloudShop) -> int:
-    """`portable up` in a process that the stand-in can kill; its exit code."""
-    token = shop.folder / "first-token.txt"
-    token.write_text(shop.token)
-    command = ("up", "--yes", "-e", "dev", "--cloud", shop.cloud, "--secret", f"api-token={token}", SHOP)
-    process = shop.portable.start(*command)
-    shop.stand_in.front.victim = process.pid
-    said, _ = process.communicate(timeout=420)
-    token.unlink()
+@pytest.fixture(scope="module")
+def first_ups(shops: dict[str, CloudShop], faults: dict[str, list[tuple[str, Fault]]]) -> dict[str, FaultyUp]:
+    return {cloud: faulty_up(shop, *faults[cloud][0]) for cloud, shop in shops.items()}
+
+
+def test_an_up_that_goes_wrong_midway_is_carried_on_with(
+    shop: CloudShop, first_ups: dict[str, FaultyUp], faults: dict[str, list[tuple[str, Fault]]], say: Say
+) -> None:
+    """`up` again ends with one cluster, and the shop on it."""
+    carry_on(shop, first_ups[shop.cloud], say)
+    for call, fault in faults[shop.cloud][1:]:
+        gone(shop, shop.start("destroy", "--destroy-data", "--yes"))
+        carry_on(shop, faulty_up(shop, call, fault), say)
+
+
+def carry_on(shop: CloudShop, first: FaultyUp, say: Say) -> None:
+    (code, said), front = first.run.ended(), shop.stand_in.front
     assert "Traceback" not in said, said
-    (shop.folder / "first.log").write_text(said)
-    return process.returncode
+    assert front.unused == [], said
+    if first.fault is Fault.KILL:
+        assert code == -signal.SIGKILL
+    front.renew()
+    result = shop.up()
+    say(f"{shop.cloud}: {first.fault.value} at {first.call}: exit {code}, then up {result['seconds']:.1f} s")
+    assert shop.stand_in.clusters() == [CLUSTER]
 
 
 def test_every_workload_runs(shop: CloudShop) -> None:
@@ -230,7 +299,7 @@ def test_kubectl_works_with_what_clusters_credentials_writes(shop: CloudShop) ->
     kubectl.symlink_to(binary())
 
     def deployments(**environment: str) -> subprocess.CompletedProcess[str]:
-        command = [kubectl, "get", "deployments", "-n", NAMESPACE, "-o", "name"]
+        command = [kubectl, "get", "deployments", "-n", shop.namespace, "-o", "name"]
         env = {**shop.portable.env, **environment}
         return subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
 
@@ -241,14 +310,24 @@ def test_kubectl_works_with_what_clusters_credentials_writes(shop: CloudShop) ->
 
 
 def test_no_secret_is_in_state_or_logs(shop: CloudShop) -> None:
+    shop.token_file.unlink()
     values = [shop.token, *(value for name, value in shop.stand_in.environment.items() if "SECRET" in name)]
     state = Path(shop.portable.env["PORTABLE_STATE"])
     assert leaks.in_files(["kubernetes:apps/v1:Deployment"], [state]), "the search finds what is there"
     assert leaks.in_files(values, [state, shop.folder / ".local"]) == []
 
 
-def test_destroy_leaves_nothing(shop: CloudShop, say: Say) -> None:
-    run = shop.run("destroy", "--destroy-data", "--yes")
-    say(f"{shop.cloud}: destroy {run.seconds:.1f} s")
+@pytest.fixture(scope="module")
+def leaving(shops: dict[str, CloudShop]) -> dict[str, Started]:
+    return {cloud: shop.start("destroy", "--destroy-data", "--yes") for cloud, shop in shops.items()}
+
+
+def test_destroy_leaves_nothing(shop: CloudShop, leaving: dict[str, Started]) -> None:
+    gone(shop, leaving[shop.cloud])
+
+
+def gone(shop: CloudShop, destroying: Started) -> None:
+    code, said = destroying.ended()
+    assert code == 0, said
     assert shop.stand_in.front.service.leftovers() == []
-    assert shop.behind.kube.get("v1", "Namespace", NAMESPACE) is None
+    assert shop.behind.kube.get("v1", "Namespace", shop.namespace) is None
