@@ -72,7 +72,7 @@ def _make_or_warn(
     """As `_make`; while the live certificate is valid, one that could not be renewed is a warning and keeps nothing from going on."""
     try:
         return _make(target, kube, objects, expected, live, emit)
-    except ProviderError as error:
+    except (ProviderError, UsageError) as error:
         found = _validity(live)
         host, now = expected.certificate_hosts[0], dt.datetime.now(dt.UTC)
         if found is None or not found.covers(host) or found.end <= now:

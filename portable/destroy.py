@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 
 from portable.certificate_stores import delete_certificates
 from portable.dns.routes import withdraw_routes
-from portable.errors import PortableError, UsageError
+from portable.errors import ClusterGone, PortableError, UsageError
 from portable.events import Emit, Notice
 from portable.home import Home, app_homes
 from portable.identities import release_identities
 from portable.kube import Kube
 from portable.plan import Fingerprint, Plan, open_engine
 from portable.provider import KeptData, Sweep
+from portable.rollout.revisions import revisions
 from portable.steps import step
 from portable.target import Request, Target, compile_target, open_target
 
@@ -51,6 +52,7 @@ def destroy(
     target = open_target(request)
     _require_confirmed(target, confirmed, asked=confirm is not None)
     engine = open_engine(request, emit)
+    _require_known(target, engine, destroy_data)
     others = _other_apps(target, engine)
     with_cluster = not keep_cluster and not others and not target.app.cluster.existing
     if confirm is not None and not confirm(_farewell(target, engine, destroy_data, with_cluster)):
@@ -66,19 +68,41 @@ def destroy(
     if with_cluster:
         with step(emit, "cluster", f"deleting cluster {target.home.cluster}"):
             engine.cluster_destroy(target.home, target.provider.resource_types())
-        _tell_if_unknown(target, emit)
-        left, more = _sweep(target, emit, destroy_data)
-        kept += more
+        if not _still_there(target, emit):
+            left, more = _sweep(target, emit, destroy_data)
+            kept += more
     gone = tuple(name for name in deleted if name not in staying)
     return DestroyResult(gone, kept, time.monotonic() - started, left)
 
 
-def _tell_if_unknown(target: Target, emit: Emit) -> None:
-    """A cluster that the state knows nothing of is not deleted: it may be anyone's."""
+def _require_known(target: Target, engine: Engine, destroy_data: bool) -> None:
+    """What another state has made is not taken apart from this one: its DNS records, identities and data would go while it
+    runs on. Nor is an app told to be gone because somebody else's cluster is not where it is looked for."""
+    home, cluster = target.home, target.provider.find(target.app.cluster)
+    known = engine.state(home.app_stack) is not None
+    if known and cluster is None and target.app.cluster.existing and not destroy_data:
+        raise ClusterGone(
+            f"there is no cluster {home.cluster!r} on {target.provider.title}, which {home.app} was deployed to",
+            fix="correct its name or place; if it is gone for good, `portable destroy --destroy-data` forgets the app",
+        )
+    if known or cluster is None or not cluster.healthy:
+        return
+    with Kube.reach(target.provider.credentials(target.app.cluster)) as kube:
+        if revisions(kube, compile_target(target).namespace):
+            raise PortableError(
+                f"the state here knows nothing of {home.app}, which runs on the cluster {home.cluster}",
+                detail="it was made with another state: another machine's, another user's, or another --state",
+                fix="destroy it with that state; or let `portable up` take it over, then destroy it",
+            )
+
+
+def _still_there(target: Target, emit: Emit) -> bool:
+    """A cluster that the state knows nothing of is not deleted, nor what it stands on: it may be anyone's."""
     found = target.provider.find(target.app.cluster)
     if found is not None:
         words = f"a cluster {found.name} is still there, and the state does not say that portable made it"
         emit(Notice(f"{words}: if it did, `portable up` takes it over and `portable destroy` deletes it", "warning"))
+    return found is not None
 
 
 def _require_confirmed(target: Target, confirmed: str | None, *, asked: bool) -> None:

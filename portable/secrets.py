@@ -69,12 +69,33 @@ def list_secrets(kube: Kube | None, app: App, objects: Objects) -> list[SecretSt
 
 
 def ensure_namespace(kube: Kube, objects: Objects) -> None:
-    """Applies the compiled Namespace (with its Pod Security label) where there is none yet."""
-    if kube.get("v1", "Namespace", objects.namespace) is not None:
+    """Applies the compiled Namespace (with its Pod Security label) where there is none yet.
+
+    Raises ClusterError for one that is not this app's: `up` would close it to others' traffic, and `destroy` would delete it.
+    """
+    live = kube.get("v1", "Namespace", objects.namespace)
+    if live is not None:
+        _require_ours(live, objects)
         return
     for item in objects.items:
         if item.manifest["kind"] == "Namespace":
             kube.apply(item.manifest)
+
+
+def _require_ours(live: KubeObject, objects: Objects) -> None:
+    """By its labels: an environment makes another app's namespace of the same name ("shop" in "dev", and "shop-dev")."""
+    found = live["metadata"].get("labels") or {}
+    wanted = {"portable.dev/app": objects.app, "portable.dev/environment": objects.environment}
+    if all(found.get(key) == value for key, value in wanted.items()):
+        return
+    owner = found.get("portable.dev/app")
+    labels = " ".join(f"{key}={value}" for key, value in wanted.items() if value is not None)
+    raise ClusterError(
+        f"the namespace {objects.namespace} exists and is not this app's",
+        detail=f"it belongs to the app {owner}" if owner else "portable did not make it",
+        fix="give the app another name (`metadata.name`); or, if it may have the namespace and all that is in it for itself:"
+        f" `kubectl label namespace {objects.namespace} {labels}`",
+    )
 
 
 def _user_secrets(objects: Objects) -> list[ExpectedSecret]:

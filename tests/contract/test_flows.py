@@ -244,16 +244,35 @@ def test_a_creation_that_is_cut_off_is_carried_on(
     assert [path.name for path in acme_cloud.rglob("*.json")] == ["api.json"]
 
 
-def test_a_cluster_that_the_state_forgot_is_named_and_taken_over(
-    portable: Portable, app: str, acme_cloud: Path, pods: None
+def test_an_app_that_the_state_forgot_is_left_alone_and_taken_over(
+    portable: Portable, app: str, acme_cloud: Path, pods: None, kube: Kube
 ) -> None:
     portable("up", "--cloud", "acme", "--yes")
     made = _cluster(acme_cloud, app)
     shutil.rmtree(portable.folder / "state")
-    told = portable("destroy", "--cloud", "acme", "--yes")
-    assert f"a cluster {app}-cluster is still there" in told.err
+    before = {path: path.read_text() for path in acme_cloud.rglob("*.json")}
+    refused = portable("destroy", "--cloud", "acme", "--yes", "--destroy-data", code=1)
+    assert f"the state here knows nothing of {app}" in refused.err
+    assert {path: path.read_text() for path in acme_cloud.rglob("*.json")} == before, "identities and disks too"
     portable("up", "--cloud", "acme", "--yes")
     assert _cluster(acme_cloud, app)["uid"] == made["uid"]
+    portable("destroy", "--cloud", "acme", "--yes", "--destroy-data")
+    assert [path.name for path in acme_cloud.rglob("*.json")] == ["api.json"]
+
+
+def test_what_a_cluster_that_the_state_forgot_stands_on_is_not_swept(
+    portable: Portable, app: str, acme_cloud: Path, pods: None
+) -> None:
+    portable("up", "--cloud", "acme", "--yes")
+    portable("destroy", "--cloud", "acme", "--yes", "--destroy-data", "--keep-cluster")
+    shutil.rmtree(portable.folder / "state")
+    (acme_cloud / "disks").mkdir(exist_ok=True)
+    disk = {"name": "in-use", "cluster": f"{app}-cluster", "claim": "", "waits": 0}
+    (acme_cloud / "disks/in-use.json").write_text(json.dumps(disk))
+    told = portable("destroy", "--cloud", "acme", "--yes")
+    assert f"a cluster {app}-cluster is still there" in told.err
+    assert (acme_cloud / "disks/in-use.json").exists()
+    portable("up", "--cloud", "acme", "--yes")
     portable("destroy", "--cloud", "acme", "--yes", "--destroy-data")
     assert [path.name for path in acme_cloud.rglob("*.json")] == ["api.json"]
 
@@ -306,9 +325,29 @@ def test_an_existing_cluster_is_used_and_stays(portable: Portable, app: str, acm
     assert "is used as it is" in portable("plan", "--cloud", "acme").out
     portable("up", "--cloud", "acme", "--yes")
     assert portable("up", "--cloud", "acme", "--yes", "--output", "json").json()["changed"] is False
+    (acme_cloud / f"clusters/{app}-cluster.json").rename(acme_cloud / "elsewhere")
+    refused = portable("destroy", "--cloud", "acme", "--yes", code=1)
+    assert f"there is no cluster '{app}-cluster'" in refused.err
+    (acme_cloud / "elsewhere").rename(acme_cloud / f"clusters/{app}-cluster.json")
     gone = portable("destroy", "--cloud", "acme", "--yes", "--destroy-data")
     assert "portable did not make it" in gone.err
     assert _cluster(acme_cloud, app) == theirs
+
+
+def test_a_namespace_of_somebody_elses_is_not_taken(
+    portable: Portable, app: str, control_plane: ControlPlane, pods: None, kube: Kube
+) -> None:
+    kube.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": app, "labels": {"theirs": "yes"}}})
+    (portable.folder / "kubeconfig").write_text(control_plane.kubeconfig)
+    there = ("--cloud", "acme", "--context", "test", "--yes")
+    refused = portable("up", *there, code=1)
+    assert f"the namespace {app} exists and is not this app's" in refused.err
+    assert kube.list("networking.k8s.io/v1", "NetworkPolicy", app) == []
+    portable("destroy", *there, "--destroy-data")
+    assert kube.get("v1", "Namespace", app) is not None
+    kube.merge_patch("v1", "Namespace", app, {"metadata": {"labels": {"portable.dev/app": app}}})
+    portable("up", *there)
+    portable("destroy", *there, "--destroy-data")
 
 
 def test_a_context_of_the_users_is_used_and_stays(

@@ -123,6 +123,21 @@ def test_one_that_cannot_be_renewed_is_a_warning_while_it_is_valid(
         ensure_certificates(to, kube, objects, nowhere)
 
 
+def test_one_whose_zone_went_away_is_a_warning_while_it_is_valid(
+    settings: AcmeSettings, kube: Kube, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    to = target("moved", {"moved.example.test": "auto"})
+    objects = compiled(to, kube)
+    ensure_certificates(to, kube, objects, nowhere)
+    live = secret(kube, objects.namespace, "tls-moved.example.test")
+    kube.apply({**live, "metadata": _named(live), "data": _near_its_end("moved.example.test")})
+    monkeypatch.setenv("PORTABLE_DNS", "manual")
+    told: list[Event] = []
+    assert not ensure_certificates(to, kube, objects, told.append, renew_only=True)
+    (warning,) = [event.message for event in told if isinstance(event, Notice) and event.level == "warning"]
+    assert "there is no way to a certificate for moved.example.test" in warning
+
+
 def _named(live: KubeObject) -> KubeObject:
     return {key: live["metadata"][key] for key in ("name", "namespace", "labels", "annotations")}
 
