@@ -10,7 +10,7 @@ from portable.spec.model import Cluster
 from portable_aws import eks as service
 from portable_aws import machines, versions
 from portable_aws.access import caller
-from portable_aws.permissions import CALLS, OPTIONAL
+from portable_aws.permissions import CALLS, OPTIONAL, TABLE
 from portable_aws.session import Sdk
 from portable_aws.words import explained
 
@@ -63,17 +63,24 @@ def _permissions(sdk: Sdk, region: str) -> Check:
     try:
         with explained(sdk):
             principal, iam = caller(sdk, region), sdk.iam(region)
-            denied: list[str] = []
-            for start in range(0, len(CALLS), _PAGE):
-                asked = list(CALLS[start : start + _PAGE])
-                answer = iam.simulate_principal_policy(PolicySourceArn=principal, ActionNames=asked)
-                denied += [
-                    result["EvalActionName"]
-                    for result in answer["EvaluationResults"]
-                    if result["EvalDecision"] != "allowed"
-                ]
+            # the policy that `providers show` prints allows these on roles of ours only, and on "*" they would be denied
+            account, roles = principal.split(":")[4], TABLE["Roles"]
+            ours = [f"arn:{sdk.partition(region)}:iam::{account}:role/portable-doctor"]
+            others = [call for call in CALLS if call not in roles]
+            pages = [others[start : start + _PAGE] for start in range(0, len(others), _PAGE)]
+            simulate = iam.get_paginator("simulate_principal_policy").paginate
+            answers = [
+                *(page for asked in pages for page in simulate(PolicySourceArn=principal, ActionNames=asked)),
+                *simulate(PolicySourceArn=principal, ActionNames=list(roles), ResourceArns=ours),
+            ]
+            denied = [
+                result["EvalActionName"]
+                for answer in answers
+                for result in answer["EvaluationResults"]
+                if result["EvalDecision"] != "allowed"
+            ]
     except ProviderError as error:
-        return Check("permissions", "warning", f"could not be asked: {error.message}", fix=error.fix)
+        return _unasked("permissions", error)
     needed = sorted(set(denied) - set(OPTIONAL))
     if needed:
         return Check("permissions", "missing", ", ".join(needed), fix="`portable providers show aws` prints the policy")
@@ -82,14 +89,23 @@ def _permissions(sdk: Sdk, region: str) -> Check:
 
 def _quotas(sdk: Sdk, region: str, cluster: Cluster) -> list[Check]:
     """None for a cluster that is there: it has what it needs."""
-    with explained(sdk):
-        if service.cluster_of(sdk.eks(region), cluster.name) is not None:
-            return []
+    try:
+        with explained(sdk):
+            if service.cluster_of(sdk.eks(region), cluster.name) is not None:
+                return []
+    except ProviderError as error:
+        return [_unasked("quota", error)]
     ec2 = sdk.ec2(region)
-    checks = [_guarded("quota: VPCs", lambda: _room(sdk, region, "VPCs", _VPCS, len(ec2.describe_vpcs()["Vpcs"]), 1))]
+
+    def vpcs() -> int:
+        return len(ec2.describe_vpcs()["Vpcs"])
+
+    def addresses() -> int:
+        return len(ec2.describe_addresses()["Addresses"])
+
+    checks = [_guarded("quota: VPCs", lambda: _room(sdk, region, "VPCs", _VPCS, vpcs, 1))]
     if cluster.private:
-        used = len(ec2.describe_addresses()["Addresses"])
-        checks.append(_guarded("quota: addresses", lambda: _room(sdk, region, "addresses", _ADDRESSES, used, 1)))
+        checks.append(_guarded("quota: addresses", lambda: _room(sdk, region, "addresses", _ADDRESSES, addresses, 1)))
     for spot in (False, True):
         pools = [nodes for nodes in cluster.pools.values() if nodes.spot is spot]
         wanted = sum((machine.cpu if (machine := machines.fitting(nodes)) else 0) * nodes.min for nodes in pools)
@@ -99,15 +115,19 @@ def _quotas(sdk: Sdk, region: str, cluster: Cluster) -> list[Check]:
             checks.append(
                 _guarded(
                     f"quota: {words}",
-                    lambda words=words, spot=spot, wanted=wanted: _room(sdk, region, words, _VCPUS[spot], 0, wanted),
+                    lambda words=words, spot=spot, wanted=wanted: _room(
+                        sdk, region, words, _VCPUS[spot], lambda: 0, wanted
+                    ),
                 )
             )
     return checks
 
 
-def _room(sdk: Sdk, region: str, words: str, quota: tuple[str, str], used: int, wanted: int) -> Check:
+def _room(sdk: Sdk, region: str, words: str, quota: tuple[str, str], count: Callable[[], int], wanted: int) -> Check:
+    """`count`: how many there are. Raises ProviderError."""
     service_code, code = quota
     with explained(sdk):
+        used = count()
         answer = sdk.client("service-quotas", region).get_service_quota(ServiceCode=service_code, QuotaCode=code)
     most = int(answer["Quota"]["Value"])
     detail = f"{used} of {most} {words} used, {wanted} more wanted"
@@ -123,7 +143,11 @@ def _guarded(name: str, check: Callable[[], Check]) -> Check:
     except ProviderError as error:
         if name == "version":
             return _missing(name, error)
-        return Check(name, "warning", f"could not be asked: {error.message}", fix=error.fix)
+        return _unasked(name, error)
+
+
+def _unasked(name: str, error: ProviderError) -> Check:
+    return Check(name, "warning", f"could not be asked: {error.message}", fix=error.fix)
 
 
 def _missing(name: str, error: ProviderError) -> Check:

@@ -31,6 +31,7 @@ CREATE_SECONDS = 2400.0
 DELETE_SECONDS = 2400.0
 UPGRADE_USUAL = "8-12 min for each minor version"
 AUDIT_LOGS = ("audit", "authenticator")
+_LOGS = ("api", "audit", "authenticator", "controllerManager", "scheduler")
 
 
 class ClusterResource:
@@ -263,7 +264,15 @@ def _wanted(inputs: Inputs) -> dict[str, Any]:
 
 _CHANGES = {
     "allow": lambda value: {"resourcesVpcConfig": {"publicAccessCidrs": value, **_ENDPOINTS}},
-    "logs": lambda value: {"logging": {"clusterLogging": [{"types": value, "enabled": True}]}},
+    # what is not named stays as it is: others that somebody turned on are turned off by name
+    "logs": lambda value: {
+        "logging": {
+            "clusterLogging": [
+                {"types": value, "enabled": True},
+                {"types": [kind for kind in _LOGS if kind not in value], "enabled": False},
+            ]
+        }
+    },
     "protected": lambda value: {"deletionProtection": value},
     "support": lambda value: {"upgradePolicy": {"supportType": value}},
 }

@@ -21,9 +21,9 @@ ROLE_TRIES = 36
 _CURES = {
     "AccessDenied": "give the cluster's role back what `portable up` had attached to it",
     "AsgInstanceLaunchFailures": "the region has none left of that machine: ask for another cpu or memory, or set spot: false",
-    "Ec2SubnetNotFound": "a subnet was deleted behind portable's back: `portable up --refresh` makes it again",
-    "IamNodeRoleNotFound": "the nodes' role was deleted behind portable's back: `portable up --refresh` makes it again",
-    "IamRoleNotFound": "the cluster's role was deleted behind portable's back: `portable up --refresh` makes it again",
+    "Ec2SubnetNotFound": "a subnet was deleted behind portable's back: `portable drift --fix` makes it again",
+    "IamNodeRoleNotFound": "the nodes' role was deleted behind portable's back: `portable drift --fix` makes it again",
+    "IamRoleNotFound": "the cluster's role was deleted behind portable's back: `portable drift --fix` makes it again",
     "InstanceLimitExceeded": "ask for more vCPUs under Service Quotas (EC2, Running On-Demand Standard instances), or for fewer nodes",
     "InsufficientFreeAddresses": "the subnets have no free addresses left: make another cluster under another name",
     "NodeCreationFailure": "the machines started and did not join: they must reach the API server (routes, cluster.api.allow)",

@@ -236,7 +236,7 @@ class Routes:
         way_out = _way_out(found)
         if way_out != inputs["target"]:
             route = {"RouteTableId": table, "DestinationCidrBlock": EVERYWHERE, **_target(inputs["target"])}
-            change = ec2.replace_route if way_out else ec2.create_route
+            change = ec2.replace_route if _default(found) else ec2.create_route
             unless({"RouteAlreadyExists"}, lambda: change(**route))
         for subnet in sorted(set(inputs["subnets"]) - set(_associations(found))):
             pair = {"RouteTableId": table, "SubnetId": subnet}
@@ -257,12 +257,16 @@ class Routes:
         ec2.delete_route_table(RouteTableId=found["RouteTableId"])
 
 
+def _default(table: Raw) -> Raw | None:
+    return next((route for route in table.get("Routes", ()) if route.get("DestinationCidrBlock") == EVERYWHERE), None)
+
+
 def _way_out(table: Raw) -> str:
     """The gateway of the route to everywhere; empty: there is none, or it leads nowhere any more."""
-    for route in table.get("Routes", ()):
-        if route.get("DestinationCidrBlock") == EVERYWHERE and route.get("State", "active") != "blackhole":
-            return route.get("NatGatewayId") or route.get("GatewayId") or ""
-    return ""
+    route = _default(table)
+    if route is None or route.get("State", "active") == "blackhole":
+        return ""
+    return route.get("NatGatewayId") or route.get("GatewayId") or ""
 
 
 def _target(gateway: str) -> Raw:

@@ -8,6 +8,7 @@ from typing import Any
 from portable.errors import PortableError
 from portable.events import Emit, nowhere
 from portable.provider import Leftover
+from portable_aws import eks as service
 from portable_aws import logs, prices
 from portable_aws.ec2 import Kind, remove_held
 from portable_aws.network import Address, InternetGateway, NatGateway, Routes, Subnet, Vpc
@@ -15,7 +16,7 @@ from portable_aws.roles import role_name
 from portable_aws.session import STACK_TAG, Sdk, as_dict, stack_tag
 from portable_aws.stack import ROLES
 from portable_aws.template import LaunchTemplate
-from portable_aws.words import unless_gone
+from portable_aws.words import explained, unless_gone
 
 # The tags of Auto Mode's controllers and CSI driver, the AWS load balancer controller, and Kubernetes' own cloud controller.
 _CONTROLLERS = ("eks:eks-cluster-name", "elbv2.k8s.aws/cluster", "aws:eks:cluster-name")
@@ -42,8 +43,12 @@ CLAIM_TAG = "kubernetes.io/created-for/pvc/name"
 
 
 def leftovers(sdk: Sdk, region: str, cluster: str) -> list[Leftover]:
-    """In the order in which they can be removed; data last."""
-    found = [*_balancers(sdk, region, cluster), *_tagged(sdk, region, cluster), *_roles(sdk, region, cluster)]
+    """In the order in which they can be removed; data last. Of a cluster that is there, whoever made it, only its data: the rest
+    is not left behind."""
+    tagged = _tagged(sdk, region, cluster)
+    if service.cluster_of(sdk.eks(region), cluster) is not None:
+        return [entry for entry in tagged if entry.data]
+    found = [*_balancers(sdk, region, cluster), *tagged, *_roles(sdk, region, cluster)]
     if logs.find(sdk, region, cluster) is not None:
         found.append(Leftover("log-group", logs.group_name(cluster), "the control plane's audit log"))
     return sorted(found, key=lambda entry: _ORDER.index(entry.kind))
@@ -53,7 +58,8 @@ def remove(sdk: Sdk, region: str, leftover: Leftover, emit: Emit) -> str:
     """Empty when it is gone, else why not."""
     words = f"the {leftover.kind} {leftover.id}"
     try:
-        remove_held(sdk, _removal(sdk, region, leftover), words, emit)
+        with explained(sdk):
+            remove_held(sdk, _removal(sdk, region, leftover), words, emit)
     except PortableError as error:
         return error.message
     return ""

@@ -158,15 +158,16 @@ def _refused(sdk: Sdk, error: Any) -> ProviderError:
             detail=message.split(" Encoded authorization failure")[0],
             fix="`portable providers show aws` prints the policy that is needed; " + AGAIN,
         )
+    # before quotas: EC2 calls it RequestLimitExceeded
+    if code in _THROTTLED:
+        return ProviderError(f"AWS is asked too often ({operation})", detail=message, fix=f"wait a minute, {AGAIN}")
     if "LimitExceeded" in code or "QuotaExceeded" in code:
         return ProviderError(
             f"an AWS quota is used up: {message}",
             detail=f"{operation}: {code}",
             fix=f"remove what is no longer needed, or ask for more in the console under Service Quotas; {AGAIN}",
         )
-    if code in _THROTTLED:
-        return ProviderError(f"AWS is asked too often ({operation})", detail=message, fix=f"wait a minute, {AGAIN}")
-    return ProviderError(f"AWS refuses {operation}: {message}", detail=code)
+    return ProviderError(f"AWS refuses {operation}: {message}", detail=code, fix=f"mend what it names, {AGAIN}")
 
 
 def _permission(operation: str, message: str) -> str:

@@ -8,7 +8,7 @@ from portable.errors import ProviderError
 from portable.events import Emit
 from portable.provider import Leftover
 from portable.spec.model import Cluster
-from portable_azure import identities, kept, names
+from portable_azure import access, identities, kept, names
 from portable_azure.failures import told
 from portable_azure.groups import delete_group
 from portable_azure.session import Session
@@ -19,7 +19,8 @@ _DISKS, _ACCOUNTS = "microsoft.compute/disks", "microsoft.storage/storageaccount
 
 
 def leftovers(session: Session, cluster: Cluster) -> tuple[Leftover, ...]:
-    """Data first, then the groups that it is in. Raises ProviderError."""
+    """Data first, then the groups that it is in. Of a cluster that is there, whoever made it, only its data: the rest is not left
+    behind. Raises ProviderError."""
     if cluster.existing:
         return ()
     found: list[Leftover] = []
@@ -28,6 +29,8 @@ def leftovers(session: Session, cluster: Cluster) -> tuple[Leftover, ...]:
         found.append(
             Leftover(GROUP, group, "with all that is in it" if group != names.data_group(cluster.name) else "")
         )
+    if access.find(session, cluster) is not None:
+        return tuple(entry for entry in found if entry.data)
     return (*found, *_trusts(session, cluster.name))
 
 

@@ -205,6 +205,8 @@ class Eks:
             "deletionProtection": "DeletionProtectionUpdate",
             "upgradePolicy": "UpgradePolicyUpdate",
         }  # fmt: skip
+        if key == "logging":
+            value = _logging(live[key], value)
         wanted = {**live[key], **value} if isinstance(value, dict) else value
         if wanted == live.get(key):
             raise Refused("InvalidParameterException", "Cluster is already at the desired configuration")
@@ -598,6 +600,17 @@ class Eks:
         version = given.get("addonVersion")
         if version and version not in _addon_versions(given["addonName"], cluster["version"]):
             raise Refused("InvalidParameterException", f"Addon version {version} is not supported")
+
+
+def _logging(live: Thing, asked: Thing) -> Thing:
+    """Each type that is named is turned on or off; the others stay."""
+    on = {kind for entry in live["clusterLogging"] if entry["enabled"] for kind in entry["types"]}
+    before = set(on)
+    for entry in asked["clusterLogging"]:
+        on = on | set(entry["types"]) if entry["enabled"] else on - set(entry["types"])
+    if on == before:
+        raise Refused("InvalidParameterException", "No changes needed for the logging config provided")
+    return {"clusterLogging": [{"types": sorted(on), "enabled": True}]}
 
 
 def _addon_versions(name: str, kubernetes: str) -> list[str]:

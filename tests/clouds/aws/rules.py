@@ -32,6 +32,7 @@ class Rules:
             "ec2:DeleteSecurityGroup": lambda: self._group(form["GroupId"][0]),
             "ec2:DeleteLaunchTemplate": lambda: self._launch_template(form["LaunchTemplateId"][0]),
             "ec2:CreateLaunchTemplate": lambda: self._template_name(form["LaunchTemplateName"][0]),
+            "ec2:CreateRoute": lambda: self._route(form["RouteTableId"][0], form["DestinationCidrBlock"][0]),
             "iam:DeleteRole": lambda: self._role(form["RoleName"][0]),
         }.get(call)
         return rule() if rule else None
@@ -107,6 +108,12 @@ class Rules:
         if named or any(name in [group.id for group in interface.group_set] for interface in self._ec2.enis.values()):
             return _held(f"resource {name} has a dependent object")
         return None
+
+    def _route(self, table: str, destination: str) -> Refused | None:
+        """One that leads nowhere any more is there too."""
+        there = {route.destination_cidr_block for route in self._ec2.route_tables[table].routes}
+        words = f"The route identified by {destination} already exists."
+        return Refused("RouteAlreadyExists", words) if destination in there else None
 
     def _launch_template(self, name: str) -> Refused | None:
         """AWS lets it go; the node groups would be broken. Nobody should."""

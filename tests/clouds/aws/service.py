@@ -6,6 +6,7 @@ import json
 import os
 import re
 from collections.abc import Mapping
+from fnmatch import fnmatchcase
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -214,15 +215,32 @@ def _quota(given: Mapping[str, str]) -> HttpReply:
 
 
 def _simulated(form: Form, denied: set[str]) -> HttpReply:
+    """For someone who has exactly the policy that `portable providers show aws` prints, less what is `denied`. Without a
+    resource IAM takes "*", which only a statement for "*" allows."""
+    from portable_aws.permissions import policy
+
     asked = [values[0] for name, values in sorted(form.items()) if name.startswith("ActionNames.member.")]
+    (on,) = form.get("ResourceArns.member.1", ["*"])
+
+    def decision(call: str) -> str:
+        allowed = any(
+            call in statement["Action"] and any(fnmatchcase(on, one) for one in _listed(statement["Resource"]))
+            for statement in policy()["Statement"]
+            if "Condition" not in statement
+        )
+        return "allowed" if allowed and call not in denied else "implicitDeny"
+
     results = "".join(
-        f"<member><EvalActionName>{call}</EvalActionName>"
-        f"<EvalDecision>{'implicitDeny' if call in denied else 'allowed'}</EvalDecision></member>"
+        f"<member><EvalActionName>{call}</EvalActionName><EvalDecision>{decision(call)}</EvalDecision></member>"
         for call in asked
     )
     result = f"<EvaluationResults>{results}</EvaluationResults><IsTruncated>false</IsTruncated>"
     body = f"<SimulatePrincipalPolicyResponse><SimulatePrincipalPolicyResult>{result}</SimulatePrincipalPolicyResult></SimulatePrincipalPolicyResponse>"
     return HttpReply(200, body.encode(), {"Content-Type": "text/xml"})
+
+
+def _listed(value: str | list[str]) -> list[str]:
+    return [value] if isinstance(value, str) else value
 
 
 # -- moto ----------------------------------------------------------------------------------------------------------

@@ -177,7 +177,7 @@ def _eks_behind_our_back(world: World) -> None:
     eks = world.service.eks
     cluster = eks.clusters["shop"].thing
     cluster["resourcesVpcConfig"]["publicAccessCidrs"] = ["0.0.0.0/0"]
-    cluster["logging"] = {"clusterLogging": [{"types": ["audit"], "enabled": False}]}
+    cluster["logging"] = {"clusterLogging": [{"types": ["api", "audit"], "enabled": True}]}
     cluster["deletionProtection"] = False
     cluster["upgradePolicy"] = {"supportType": "EXTENDED"}
     group(world, "cheap")["scalingConfig"] = {"minSize": 0, "maxSize": 9, "desiredSize": 9}

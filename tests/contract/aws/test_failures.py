@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -13,7 +14,7 @@ from portable.events import nowhere
 from portable.spec.model import Cluster, Nodes
 from tests.clouds.aws.world import World
 from tests.clouds.front import Fault
-from tests.contract.aws.life import NAMESPACE, pod_role
+from tests.contract.aws.life import NAMESPACE, claim_disk, plant, pod_role
 
 pytestmark = pytest.mark.contract
 SHOP = Cluster(name="shop")
@@ -271,3 +272,72 @@ def test_another_account_is_not_taken_for_a_cluster_that_is_gone(world: World) -
     world.service.eks.clusters.clear()
     said = words(lambda: world.up(SHOP))
     assert "is in the account 210987654321, the credentials are of 123456789012" in said
+
+
+def test_the_sweep_touches_nothing_of_a_cluster_that_is_there(world: World) -> None:
+    """As seen by someone who has lost the state, or another one: its network, nodes and load balancers are in use."""
+    world.up(SHOP)
+    disk = claim_disk(world, NAMESPACE, "data-db-0")
+    assert [(entry.id, entry.data) for entry in world.provider().leftovers(SHOP)] == [(disk, True)]
+    world.service.eks.clusters.clear()
+    assert {entry.kind for entry in world.provider().leftovers(SHOP)} >= {
+        "vpc",
+        "subnet",
+        "role",
+        "log-group",
+        "volume",
+    }
+
+
+def test_the_sweep_says_what_it_may_not_remove(world: World) -> None:
+    plant(world)
+    world.service.denied.add("ec2:TerminateInstances")
+    provider = world.provider()
+    (instance,) = (entry for entry in provider.leftovers(SHOP) if entry.kind == "instance")
+    assert "ec2:TerminateInstances is missing" in provider.remove(SHOP, instance, nowhere)
+
+
+def test_doctor_says_what_it_may_not_count(world: World) -> None:
+    world.service.denied |= {"ec2:DescribeVpcs", "ec2:DescribeAddresses"}
+    private = replace(SHOP, private=True)
+    checks = {check.name: check for check in world.provider().doctor(private, fix=False, emit=nowhere)}
+    assert checks["permissions"].detail == "ec2:DescribeAddresses, ec2:DescribeVpcs"
+    for name in ("quota: VPCs", "quota: addresses"):
+        assert checks[name].status == "warning"
+        assert "is missing" in checks[name].detail
+    world.service.denied.add("eks:DescribeCluster")
+    checks = {check.name: check for check in world.provider().doctor(SHOP, fix=False, emit=nowhere)}
+    assert checks["quota"].status == "warning"
+
+
+def test_the_printed_policy_is_enough_for_doctor(world: World) -> None:
+    checks = {check.name: check for check in world.provider().doctor(SHOP, fix=False, emit=nowhere)}
+    assert checks["permissions"].status == "ok", checks["permissions"].detail
+
+
+def test_a_route_that_leads_nowhere_is_replaced(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is left where somebody deleted the gateway that it led to. moto's routes are active for ever."""
+    world.up(SHOP)
+    table, gone = world.service.ec2.route_tables[world.stack().outputs("routes")["id"]], SimpleNamespace(id="igw-gone")
+    (route,) = (route for route in table.routes if route.destination_cidr_block == "0.0.0.0/0")
+    route.gateway = gone
+    state = property(lambda self: "blackhole" if self.gateway is gone else "active")
+    monkeypatch.setattr(type(route), "state", state)
+    assert world.up(SHOP) == ["update routes"]
+    assert route.gateway_id == world.stack().outputs("gateway")["id"]
+    assert world.up(SHOP) == []
+
+
+def test_too_many_requests_are_no_quota() -> None:
+    from botocore.exceptions import ClientError
+
+    from portable_aws.session import Sdk
+    from portable_aws.words import explained
+
+    def refused() -> None:
+        with explained(Sdk()):
+            raise ClientError({"Error": {"Code": "RequestLimitExceeded", "Message": "Rate exceeded"}}, "CreateVpc")
+
+    said = words(refused)
+    assert "asked too often" in said
+    assert "quota" not in said

@@ -124,6 +124,15 @@ def test_the_sweep_finds_what_a_lost_state_left_and_removes_it(bench: Bench) -> 
     assert plugin.leftovers(STANDARD) == ()
 
 
+def test_the_sweep_touches_nothing_of_a_cluster_that_is_there(bench: Bench) -> None:
+    """As seen by someone who has lost the state, or another one: the group of its nodes carries our tag too."""
+    bench.up(STANDARD)
+    assert bench.plugin().leftovers(STANDARD) == ()
+    bench.service.disk(DATA, "pvc-1", claim="shop/data", size=32)
+    (disk,) = bench.plugin().leftovers(STANDARD)
+    assert (disk.kind, disk.data) == ("disk", True)
+
+
 def test_the_sweep_leaves_what_others_have(bench: Bench) -> None:
     bench.up(replace(AUTOMATIC, name="shop-two"))
     bench.service._make_group("portable-shop", "westeurope", {})
