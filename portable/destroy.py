@@ -57,7 +57,7 @@ def destroy(
     with_cluster = not keep_cluster and not others and not target.app.cluster.existing
     if confirm is not None and not confirm(_farewell(target, engine, destroy_data, with_cluster)):
         raise PortableError("nothing was changed: you said no")
-    deleted = _names(engine, target, with_cluster)
+    deleted = _names(engine, target.home.app_stack)
     staying = _delete_app(target, engine, emit, destroy_data)
     kept = _end_or_name_data(target, staying, emit, destroy_data)
     if target.app.cluster.existing:
@@ -65,7 +65,11 @@ def destroy(
     elif others and not keep_cluster:
         emit(Notice(f"the cluster {target.home.cluster} stays: {', '.join(others)} still on it"))
     left: tuple[str, ...] = ()
+    if with_cluster and (newcomers := _other_apps(target, engine)):
+        with_cluster = False
+        emit(Notice(f"the cluster {target.home.cluster} stays: {', '.join(newcomers)} came to it meanwhile"))
     if with_cluster:
+        deleted += _names(engine, target.home.cluster_stack)
         with step(emit, "cluster", f"deleting cluster {target.home.cluster}"):
             engine.cluster_destroy(target.home, target.provider.resource_types())
         if not _still_there(target, emit):
@@ -198,10 +202,9 @@ def _holds_objects(engine: Engine, home: Home) -> bool:
     return state is not None and any(not name.startswith(("Credential/", "Namespace/")) for name in state.resources)
 
 
-def _names(engine: Engine, target: Target, with_cluster: bool) -> tuple[str, ...]:
-    stacks = [target.home.app_stack, *([target.home.cluster_stack] if with_cluster else [])]
-    states = [state for state in map(engine.state, stacks) if state is not None]
-    return tuple(name for state in states for name in state.resources)
+def _names(engine: Engine, stack: str) -> tuple[str, ...]:
+    state = engine.state(stack)
+    return tuple(state.resources) if state is not None else ()
 
 
 def _farewell(target: Target, engine: Engine, destroy_data: bool, with_cluster: bool) -> Plan:
@@ -209,9 +212,7 @@ def _farewell(target: Target, engine: Engine, destroy_data: bool, with_cluster: 
     from portable.engine import Change
 
     def deletions(stack: str, key: str) -> tuple[Change, ...]:
-        state = engine.state(key)
-        names = state.resources if state else ()
-        return tuple(Change(stack, "delete", "", name) for name in names)  # type: ignore[arg-type]
+        return tuple(Change(stack, "delete", "", name) for name in _names(engine, key))  # type: ignore[arg-type]
 
     data = "volumes and generated credentials are deleted too" if destroy_data else "volumes and credentials are kept"
     existing = (f"the cluster {target.home.cluster} stays: portable did not make it",)

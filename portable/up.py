@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import json
+import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -234,6 +235,7 @@ def _deploy(target: Target, now: Situation, kube: Kube, engine: Engine, emit: Em
     retry_failed(kube, now.objects.namespace, now.objects.workloads.values())
     revision = _revision(target, now)
     number = revisions.record(kube, now.objects.namespace, revision)
+    revisions.prune(kube, now.objects.namespace, KEPT_REVISIONS)  # also of those that fail, over and over
     try:
         images = _roll_out(target, now, now.objects, kube, engine, emit)
     except StateLocked:
@@ -296,7 +298,6 @@ def _go_back(
 
 def _tidy(target: Target, now: Situation, kube: Kube, engine: Engine) -> None:
     """Superseded objects go only now that the new ones are ready; what a kept revision needs stays."""
-    revisions.prune(kube, now.objects.namespace, KEPT_REVISIONS)
     needed = revisions.names_needed(revisions.revisions(kube, now.objects.namespace))
     if set(engine.superseded(target.home, now.objects)) - set(needed):
         engine.app_up(
@@ -315,11 +316,19 @@ def _revision(target: Target, now: Situation) -> revisions.Revision:
         spec_digest=target.app.digest,
         cluster_uid=now.cluster_uid,
         portable_version=__version__,
-        by=getpass.getuser(),
+        by=_user(),
         at=datetime.now(UTC).isoformat(timespec="seconds"),
         secret_versions=now.secrets,
         cluster_digest=cluster_digest(target),
     )
+
+
+def _user() -> str:
+    """A container may run as a number that no user has."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
 
 
 def _publish(target: Target, now: Situation, emit: Emit, *, settled: bool = False) -> tuple[Address, ...]:

@@ -109,7 +109,7 @@ def withdraw_routes(target: Target, kube: Kube | None, objects: Objects, emit: E
         owned = [entry.record.name for entry in ledger.read(kube, objects.namespace) if entry.ours]
     among = services(target.provider, target.app.cluster) if owned else ()
     for host in owned:
-        _withdraw(among, host, target.home.app_stack, emit)
+        _withdraw(among, host, target.home.app_stack, emit, written=kube is not None)
     if kube is not None:
         kube.delete("v1", "ConfigMap", ledger.NAME, objects.namespace, propagation="Background")
 
@@ -215,10 +215,14 @@ def _written(among: Sequence[Zones], record: Record, owner: str, emit: Emit, *, 
     return Entry(record, place.zones.title, place.zone, ownership.publish(place.zones, place.zone, record, owner))
 
 
-def _withdraw(among: Sequence[Zones], host: str, owner: str, emit: Emit) -> None:
+def _withdraw(among: Sequence[Zones], host: str, owner: str, emit: Emit, *, written: bool = True) -> None:
+    """`written`: that the record was made is known."""
     try:
         place = find_place(among, host, emit)
         if place is not None:
             ownership.withdraw(place.zones, place.zone, host, owner)
+        elif written:
+            words = "nothing that portable may write to has its zone now"
+            emit(Notice(f"the DNS record of {host} stays: {words}. Delete it by hand", "warning"))
     except ProviderError as error:
         emit(Notice(f"the DNS record of {host} could not be deleted: {error.message}", "warning"))

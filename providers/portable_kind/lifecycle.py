@@ -89,7 +89,7 @@ def wait_until_healthy(name: str, emit: Emit, *, seconds: float = READY_SECONDS)
             raise ProviderError(
                 f"the cluster {name} did not become healthy within {seconds:.0f} s",
                 detail=state.detail,
-                fix=f"see `docker logs {name}-control-plane`; `portable destroy --cluster` and `portable up` make it anew",
+                fix=f"see `docker logs {name}-control-plane`; `portable destroy` and `portable up` make it anew",
             )
         time.sleep(0.5)
 

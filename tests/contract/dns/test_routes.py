@@ -93,6 +93,19 @@ def test_a_host_that_left_the_spec_loses_its_record_and_destroy_takes_the_rest(
     assert ledger.read(kube, objects.namespace) == ()
 
 
+def test_a_record_that_can_no_longer_be_deleted_is_named(
+    kube: Kube, name_server: NameServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    to = target("manual", {"shop.manual.example.test": None})
+    objects = deployed(to, kube)
+    publish_routes(to, kube, objects, nowhere)
+    monkeypatch.setenv("PORTABLE_DNS", "manual")
+    told: list[Event] = []
+    withdraw_routes(to, kube, objects, told.append)
+    (notice,) = [event.message for event in told if isinstance(event, Notice)]
+    assert notice.startswith("the DNS record of shop.manual.example.test stays")
+
+
 def test_destroy_finds_its_records_where_the_cluster_is_gone(kube: Kube, name_server: NameServer) -> None:
     to = target("gone", {"shop.gone.example.test": None, "theirs.gone.example.test": None})
     theirs = Record("theirs.gone.example.test", "A", ("192.0.2.10",))
