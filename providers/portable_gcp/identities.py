@@ -17,6 +17,9 @@ from portable_gcp.settings import workload_pool
 
 ROLE = "roles/iam.workloadIdentityUser"
 _SECONDS = 120.0
+# Else a policy with conditions comes without them, and is refused when it is written back:
+# https://cloud.google.com/iam/docs/policies#specifying-version-get
+_WHOLE = {"options.requestedPolicyVersion": 3}
 
 
 def bind(google: Google, project: str, namespace: str, wanted: Mapping[str, str], emit: Emit = nowhere) -> None:
@@ -61,7 +64,7 @@ def _set(google: Google, account: str, members: set[str], ours: re.Pattern[str],
 
     def attempt() -> bool | Pending:
         try:
-            policy = google.rest("iam.projects.serviceAccounts.getIamPolicy", **where)
+            policy = google.rest("iam.projects.serviceAccounts.getIamPolicy", None, _WHOLE, **where)
             if not _edit(policy, members, ours):
                 return True
             google.rest("iam.projects.serviceAccounts.setIamPolicy", {"policy": policy}, **where)

@@ -42,10 +42,15 @@ class Disk:
 
 
 def disks(google: Google, place: Place, cluster: str, namespace: str = "") -> list[Disk]:
-    """Of one namespace, or of all of the cluster for "", by claim."""
+    """Of one namespace, or of all of the cluster for "", by claim. Those in its region: a cluster of that name may have been in
+    another before, and from here its disks could not be attached."""
     mark = f"labels.{naming.LABEL}={naming.stack(cluster)}"
     found = [_disk(entry) for entry in compute.listed(google, "compute.disks.aggregatedList", place.project, mark)]
-    ours = [disk for disk in found if disk is not None and namespace in ("", disk.namespace)]
+    ours = [
+        disk
+        for disk in found
+        if disk is not None and namespace in ("", disk.namespace) and place.holds(compute.parse(disk.link)["where"])
+    ]
     return sorted(ours, key=lambda disk: (disk.namespace, disk.claim, disk.link))
 
 

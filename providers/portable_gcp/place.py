@@ -32,6 +32,10 @@ class Place:
     def parent(self) -> str:
         return f"projects/{self.project}/locations/{self.region}"
 
+    def holds(self, location: str) -> bool:
+        """Whether a zone or region is in the same region."""
+        return (zone_of(location) or location) == (zone_of(self.region) or self.region)
+
 
 def locate(google: Google, cluster: Cluster) -> Place:
     """Raises ProviderError that names every place that was looked at."""

@@ -61,8 +61,8 @@ class NodePool:
         def start() -> Any:
             return google.container(f"{_POOLS}.delete", name=name)
 
-        if _get(google, outputs) is None:
-            return
+        if not _in_our_cluster(google, outputs) or _get(google, outputs) is None:
+            return  # gone, or in a cluster of someone else that has the same name now
         what = f"deleting node pool {outputs['name']}"
         try:
             operations.change(google, place, outputs["cluster"], start, what=what, emit=emit, usual="3-5 min")
@@ -283,6 +283,17 @@ def _get(google: Google, known: Outputs) -> Any | None:
         if refusal.status == 404:
             return None
         raise
+
+
+def _in_our_cluster(google: Google, known: Outputs) -> bool:
+    name = f"{_place(known).parent}/clusters/{known['cluster']}"
+    try:
+        live = google.container("container.projects.locations.clusters.get", name=name)
+    except Refused as refusal:
+        if refusal.status == 404:
+            return False
+        raise
+    return live.resource_labels.get(naming.LABEL) == naming.stack(known["cluster"])
 
 
 def _place(known: Outputs) -> Place:

@@ -45,7 +45,7 @@ class Share:
 
 
 def shares(google: Google, place: Place, cluster: str, namespace: str = "") -> list[Share]:
-    """Of one namespace, or of all of the cluster for "". None where the project never had any: Filestore's API is off."""
+    """Of one namespace, or of all of the cluster for "", in its region. None where the project never had any: Filestore's API is off."""
     query: dict[str, Any] = {"filter": f'labels.{naming.LABEL}="{naming.stack(cluster)}"'}
     found: list[Share] = []
     while True:
@@ -57,7 +57,9 @@ def shares(google: Google, place: Place, cluster: str, namespace: str = "") -> l
             raise
         found += [_share(live) for live in page.get("instances", []) if _CLAIM in live.get("labels", {})]
         if not page.get("nextPageToken"):
-            return [share for share in found if namespace in ("", share.namespace)]
+            return [
+                share for share in found if namespace in ("", share.namespace) and place.holds(_location(share.name))
+            ]
         query["pageToken"] = page["nextPageToken"]
 
 
@@ -96,7 +98,7 @@ def delete(google: Google, name: str, emit: Emit) -> None:
 
 def persistent_volume(share: Share) -> KubeObject:
     """https://cloud.google.com/filestore/docs/csi-driver#access"""
-    _, _, _, location, _, instance = share.name.split("/")
+    location, instance = _location(share.name), share.name.rpartition("/")[2]
     return {
         "apiVersion": "v1",
         "kind": "PersistentVolume",
@@ -119,6 +121,11 @@ def persistent_volume(share: Share) -> KubeObject:
             },
         },
     }
+
+
+def _location(name: str) -> str:
+    """A zone, or of the larger tiers a region."""
+    return name.split("/")[3]
 
 
 def _share(live: dict[str, Any]) -> Share:

@@ -157,7 +157,7 @@ class GoogleCloud:
                 # this project has no zones; Cloud DNS has a stand-in of its own in tests/contract/dns
                 return {"managedZones": []}
             case _:
-                return self.iam.answer(found, body)
+                return self.iam.answer(found, query, body)
 
     def _services(self) -> dict[str, Any]:
         def state(api: str) -> str:

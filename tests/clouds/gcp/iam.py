@@ -48,7 +48,7 @@ class Iam:
 
     # -- calls -----------------------------------------------------------------------------------------------------
 
-    def answer(self, match: Match, body: dict[str, Any]) -> dict[str, Any]:
+    def answer(self, match: Match, query: dict[str, str], body: dict[str, Any]) -> dict[str, Any]:
         verb = match.id.rpartition(".")[2]
         if match.id.startswith("cloudresourcemanager"):
             return self._project(match, verb, body)
@@ -66,8 +66,10 @@ class Iam:
             return {}
         policy = self.policies.setdefault(email, {"version": 1, "etag": "ACAB"})
         if verb == "getIamPolicy":
-            return policy
+            return copy.deepcopy(policy) if int(query.get("options.requestedPolicyVersion", 1)) >= 3 else _bare(policy)
         assert verb == "setIamPolicy", match.id
+        if any(binding.get("condition") for binding in policy.get("bindings", [])) and body["policy"]["version"] < 3:
+            raise invalid("A policy with conditions has to be written as version 3.")
         return self._set(policy, body)
 
     def answer_create(self, name: str) -> None:
@@ -127,3 +129,12 @@ class Iam:
     def roles_of(self, email: str) -> set[str]:
         member = f"serviceAccount:{email}"
         return {entry["role"] for entry in self.policy["bindings"] if member in entry["members"]}
+
+
+def _bare(policy: dict[str, Any]) -> dict[str, Any]:
+    """What a caller gets who does not say that it knows conditions: https://cloud.google.com/iam/docs/policies#specifying-version-get"""
+    found = copy.deepcopy(policy) | {"version": 1}
+    for binding in found.get("bindings", []):
+        if binding.pop("condition", None):
+            binding["role"] += "_withcond_0123456789abcdef"
+    return found

@@ -252,3 +252,29 @@ def test_an_identity_that_does_not_exist_is_named(google: World) -> None:
 def _members(google: World, account: str) -> list[str]:
     bindings = google.cloud.iam.policies.get(account, {}).get("bindings", [])
     return [member for binding in bindings for member in binding["members"]]
+
+
+def test_a_policy_with_conditions_keeps_them(google: World) -> None:
+    """Somebody else's binding on the same service account, as the console makes it."""
+    google.cloud.iam.answer_create("web")
+    web = "web-identity@acme-shop.iam.gserviceaccount.com"
+    theirs = {
+        "role": "roles/iam.serviceAccountTokenCreator",
+        "members": ["user:ada@example.com"],
+        "condition": {"title": "until May", "expression": "request.time < timestamp('2027-05-01T00:00:00Z')"},
+    }
+    google.cloud.iam.policies[web] = {"version": 3, "etag": "A", "bindings": [theirs]}
+    google.plugin.bind(SHOP, "shop-prod", {"web": web})
+    assert theirs in google.cloud.iam.policies[web]["bindings"]
+    assert "serviceAccount:acme-shop.svc.id.goog[shop-prod/web]" in _members(google, web)
+
+
+def test_volumes_of_another_region_are_another_clusters(google: World) -> None:
+    """A cluster of that name that was there before: its disks cannot be attached here, nor are they here to be deleted."""
+    disk(google, "data-db-0")
+    share(google)
+    elsewhere = Cluster(name="shop", region="us-central1")
+    assert google.plugin.kept_data(elsewhere, "") == []
+    assert google.plugin.persistent_volumes(elsewhere, "shop-prod") == []
+    google.plugin.delete_kept_data(elsewhere, "shop-prod", nowhere)
+    assert len(google.plugin.kept_data(SHOP, "")) == 2

@@ -7,6 +7,7 @@ import dataclasses
 import pytest
 
 from portable.errors import ProviderError
+from portable.events import nowhere
 from portable.spec.model import Cluster, Nodes
 from tests.contract.gcp.conftest import STANDARD, World
 
@@ -187,3 +188,13 @@ def test_what_nodes_cost_is_told(google: World) -> None:
     notes = {resource.name: resource.note for resource in google.resources(SHOP)}
     assert notes["pool-default"] == "e2-standard-2: about $0.20 per hour (list price of 2025, us-central1)"
     assert notes["pool-big"] == "e2-highmem-4: about $0.18 to $1.08 per hour (list price of 2025, us-central1)"
+
+
+def test_a_pool_of_a_cluster_of_someone_else_that_took_the_name_stays(google: World) -> None:
+    google.up(SHOP)
+    state = google.stack.state
+    google.cloud.gke.clusters["shop"]["resourceLabels"] = {}
+    google.calls()
+    served = google.plugin.resource_types()["portable:gcp:NodePool"]
+    served.delete(state["pool-default"]["id"], state["pool-default"]["outputs"], nowhere)
+    assert google.writes() == []
