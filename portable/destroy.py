@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from portable.certificate_stores import delete_certificates
+from portable.clusters import other_apps
 from portable.dns.routes import withdraw_routes
 from portable.errors import ClusterGone, PortableError, UsageError
 from portable.events import Emit, Notice
-from portable.home import Home, app_homes
+from portable.home import Home
 from portable.identities import release_identities
 from portable.kube import Kube
 from portable.plan import Fingerprint, Plan, open_engine
@@ -53,7 +54,7 @@ def destroy(
     _require_confirmed(target, confirmed, asked=confirm is not None)
     engine = open_engine(request, emit)
     _require_known(target, engine, destroy_data)
-    others = _other_apps(target, engine)
+    others = other_apps(engine, target.home)
     with_cluster = not keep_cluster and not others and not target.app.cluster.existing
     if confirm is not None and not confirm(_farewell(target, engine, destroy_data, with_cluster)):
         raise PortableError("nothing was changed: you said no")
@@ -65,7 +66,7 @@ def destroy(
     elif others and not keep_cluster:
         emit(Notice(f"the cluster {target.home.cluster} stays: {', '.join(others)} still on it"))
     left: tuple[str, ...] = ()
-    if with_cluster and (newcomers := _other_apps(target, engine)):
+    if with_cluster and (newcomers := other_apps(engine, target.home)):
         with_cluster = False
         emit(Notice(f"the cluster {target.home.cluster} stays: {', '.join(newcomers)} came to it meanwhile"))
     if with_cluster:
@@ -183,17 +184,6 @@ def _end_or_name_data(target: Target, kept: tuple[str, ...], emit: Emit, destroy
     # "NAMESPACE/CLAIM", then what keeping it costs
     claims = {f"PersistentVolumeClaim/{name.split()[0].rpartition('/')[2]}" for name in data}
     return (*(name for name in kept if name not in claims), *data)
-
-
-def _other_apps(target: Target, engine: Engine) -> list[str]:
-    """Apps with objects on the same cluster; a stack that holds nothing but credentials of a destroyed app does not count."""
-    found: list[str] = []
-    for home in app_homes(engine.stacks(), target.home.cluster_stack):
-        state = engine.state(home.app_stack)
-        lives = state is not None and any(not name.startswith("Credential/") for name in state.resources)
-        if lives and home.app_stack != target.home.app_stack:
-            found.append(home.app if home.environment is None else f"{home.app} ({home.environment})")
-    return found
 
 
 def _holds_objects(engine: Engine, home: Home) -> bool:

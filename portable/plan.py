@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from portable import __version__
-from portable.clusters import cluster_resources, costs
+from portable.clusters import cluster_resources, costs, made_anew
 from portable.errors import PlanStale, UsageError
 from portable.events import Emit
 from portable.situation import Situation, look, missing_secrets
@@ -93,9 +93,7 @@ def _used_as_it_is(target: Target) -> Iterator[str]:
 
 def _lost_secrets(cluster: Sequence[Change], now: Situation, engine: Engine, target: Target) -> Iterator[str]:
     """Values that people have set are in the cluster and nowhere else: a cluster that is made anew has none of them."""
-    state = engine.state(target.home.cluster_stack)
-    clusters = {name for name, outputs in state.outputs.items() if outputs.get("uid")} if state else set[str]()
-    if any(change.operation == "replace" and change.name in clusters for change in cluster):
+    if made_anew(engine, target.home, cluster):
         theirs = [secret.resource for secret in now.objects.expected if not secret.certificate_hosts]
         if names := [name for name in theirs if name in now.secrets]:
             yield f"the cluster is made anew and what is set of {', '.join(names)} goes with it: give it to `up --secret`"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from portable import __version__
 from portable.certificate_stores import request_certificates
 from portable.certificates import ensure_certificates, require_way
-from portable.clusters import cluster_resources, require_existing
+from portable.clusters import cluster_resources, require_existing, spare_others
 from portable.dns.routes import publish_routes
 from portable.errors import ClusterError, PortableError, Problem, RolloutFailed, SecretsMissing, StateLocked, ToolError
 from portable.events import Emit, Notice
@@ -154,7 +154,9 @@ def _ensure_cluster(target: Target, now: Situation, engine: Engine, emit: Emit) 
             _require_machine(target, emit)
             require_way(target, now.objects, emit)
         engine.forget_vanished(home, lambda: provider.find(target.app.cluster), provider.resource_types())
-        engine.cluster_up(home, cluster_resources(target), provider.resource_types(), digest=digest)
+        resources = cluster_resources(target)
+        spare_others(target, resources, engine, emit)
+        engine.cluster_up(home, resources, provider.resource_types(), digest=digest)
         return _admitted(Kube.reach(provider.credentials(target.app.cluster)), emit)
 
 

@@ -9,9 +9,13 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import patch
 
 import pytest
 
+from portable.clusters import made_anew, other_apps, spare_others
 from portable.engine import Engine, FieldChange, Settings
 from portable.engine.backend import FILES_OF_A_RUN, KEPT_RUNS
 from portable.engine.workspace import open_workspace
@@ -74,6 +78,32 @@ def test_the_preview_of_a_replacement_says_what_is_not_known_yet(engine: Engine,
     engine.cluster_up(home, renamed, {TOKEN: cloud})
     assert not (cloud.root / "network").exists()
     assert json.loads((cloud.root / "cluster/content").read_text())["network"] == str(cloud.root / "other")
+
+
+def test_a_cluster_is_not_made_anew_under_other_apps(engine: Engine, home: Home, cloud: Folder) -> None:
+    types = {TOKEN: cloud}
+
+    def resources(name: str, size: int = 1) -> list[ClusterResource]:
+        return [ClusterResource(TOKEN, "cluster", {"name": name, "size": size, "uid": "1"})]
+
+    engine.cluster_up(home, resources("first"), types)
+    replacement = engine.cluster_preview(home, resources("second"), types)
+    assert made_anew(engine, home, replacement)
+    assert not made_anew(engine, home, engine.cluster_preview(home, resources("first", 2), types))
+    assert other_apps(engine, home) == []
+    provider: Any = SimpleNamespace(resource_types=lambda: types)
+    target: Any = SimpleNamespace(home=home, provider=provider)
+    told: list[Event] = []
+    spare_others(target, resources("second"), engine, told.append)  # nobody else is there
+    with patch("portable.clusters.other_apps", return_value=["blog", "shop (prod)"]):
+        with pytest.raises(ProviderError, match=r"made anew, and blog, shop \(prod\) would go with it"):
+            spare_others(target, resources("second"), engine, told.append)
+        spare_others(target, resources("first"), engine, told.append)
+        assert told == [], "nothing changes"
+        spare_others(target, resources("first", 2), engine, told.append)
+    (notice,) = told
+    assert isinstance(notice, Notice)
+    assert notice.message.endswith("and changes: cluster")
 
 
 def test_the_preview_of_a_new_cluster_creates(engine: Engine, home: Home, cloud: Folder) -> None:
