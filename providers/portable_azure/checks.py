@@ -40,7 +40,7 @@ def run(session: Session, cluster: Cluster, *, fix: bool, emit: Emit) -> Sequenc
         return checks
     location = configuration.location(cluster.region)
     fixed = "change cluster.version"
-    checks.append(_checked("version", fixed, lambda: versions.choose(session, location, cluster.version or "")))
+    checks.append(_checked("version", fixed, lambda: _version(session, location, cluster.version or "")))
     return [*checks, _quota(session, cluster, location)]
 
 
@@ -80,6 +80,11 @@ def _location(session: Session, cluster: Cluster) -> str:
             f"the subscription has no location {chosen}", fix="`az account list-locations --query [].name` shows them"
         )
     return chosen
+
+
+def _version(session: Session, location: str, asked: str) -> str:
+    with told("listing the versions of Kubernetes"):
+        return versions.choose(session, location, asked)
 
 
 def _permitted(session: Session) -> Check:

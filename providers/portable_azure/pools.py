@@ -6,6 +6,7 @@ outputs  these and id, version, settings (path -> live value)
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,6 +19,8 @@ from portable_azure.session import Session
 
 CREATES = "2-4 min"
 _ATTEMPTS = 5
+# https://learn.microsoft.com/azure/aks/create-node-pools#limitations
+_NAME = re.compile(r"[a-z][a-z0-9]{0,11}")
 
 
 class AgentPool:
@@ -29,6 +32,14 @@ class AgentPool:
     def check(self, inputs: Inputs) -> Sequence[Problem]:
         path = "cluster.nodes" if inputs["name"] == "default" else f"cluster.pools.{inputs['name']}"
         found: list[Problem] = []
+        if not _NAME.fullmatch(inputs["name"]):
+            found.append(
+                Problem(
+                    f"{inputs['name']!r} cannot be the name of a node pool of AKS",
+                    path=path,
+                    expected="at most 12 lower-case letters and digits, beginning with a letter",
+                )
+            )
         if inputs["name"] == body.SYSTEM_POOL:
             found.append(
                 Problem("the pool that runs AKS' own pods is called system", path=path, expected="another name")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from portable.errors import Problem
+from portable.spec.quantities import parse_quantity
 
 
 @dataclass(frozen=True)
@@ -27,14 +28,13 @@ SIZES = (
 _PER_CORE = {"F": 0.0423, "D": 0.048, "E": 0.063}
 DEFAULT = "Standard_D2s_v5"
 SYSTEM = DEFAULT
-_UNITS = {"": 1, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
 
 def fitting(cpu: str | None, memory: str | None) -> str | None:
     """The smallest machine type with at least `cpu` cores and `memory` ("16Gi"); None where there is none."""
     if cpu is None and memory is None:
         return DEFAULT
-    least, size = _cores(cpu or "0"), _bytes(memory or "0")
+    least, size = parse_quantity(str(cpu or 0)), parse_quantity(str(memory or 0))
     enough = [entry for entry in SIZES if entry.cores >= least and entry.gibibytes * 2**30 >= size]
     return min(enough, key=lambda entry: (entry.cores, entry.gibibytes)).name if enough else None
 
@@ -56,12 +56,3 @@ def problem(pool: str, cpu: str | None, memory: str | None) -> Problem:
         path="cluster.nodes" if pool == "default" else f"cluster.pools.{pool}",
         expected=f"at most {largest.cores} cores with {largest.gibibytes}Gi, or 64 cores with 512Gi",
     )
-
-
-def _cores(quantity: str) -> float:
-    return float(quantity[:-1]) / 1000 if quantity.endswith("m") else float(quantity)
-
-
-def _bytes(quantity: str) -> float:
-    number = quantity.rstrip("KMGTik")
-    return float(number) * _UNITS[quantity[len(number) :]]

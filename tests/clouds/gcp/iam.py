@@ -133,7 +133,8 @@ class Iam:
 
 def _bare(policy: dict[str, Any]) -> dict[str, Any]:
     """What a caller gets who does not say that it knows conditions: https://cloud.google.com/iam/docs/policies#specifying-version-get"""
-    found = copy.deepcopy(policy) | {"version": 1}
+    found: dict[str, Any] = copy.deepcopy(policy)
+    found["version"] = 1
     for binding in found.get("bindings", []):
         if binding.pop("condition", None):
             binding["role"] += "_withcond_0123456789abcdef"

@@ -10,6 +10,7 @@ from portable.events import nowhere
 from portable.provider import Check
 from portable.spec.model import Cluster
 from portable_azure.permissions import actions
+from tests.clouds.front import Fault
 from tests.contract.azure.conftest import AUTOMATIC, STANDARD, Bench
 
 pytestmark = pytest.mark.contract
@@ -78,3 +79,10 @@ def test_a_location_and_a_version_that_are_not_there(bench: Bench) -> None:
     assert found["location"].detail == "the subscription has no location atlantis"
     assert "version" not in found
     assert checks(bench, replace(AUTOMATIC, version="1.2"))["version"].status == "missing"
+
+
+def test_versions_that_azure_does_not_tell_are_a_line_and_no_traceback(bench: Bench) -> None:
+    bench.world.front.expect("ManagedClusters_ListKubernetesVersions", Fault.EXPIRED)
+    found = checks(bench)["version"]
+    assert found.status == "missing"
+    assert "does not accept the credentials" in found.detail

@@ -213,6 +213,7 @@ def test_a_pool_that_no_machine_fits_is_a_problem_of_the_spec(bench: Bench) -> N
         (replace(AUTOMATIC, allow=("not an address",)), "cluster.api.allow"),
         (Cluster("shop", pools={"system": Nodes(1)}), "cluster.pools.system"),
         (Cluster("shop", pools={"default": Nodes(3, 2)}), "cluster.nodes.max"),
+        (Cluster("shop", pools={"for-reports": Nodes(1)}), "cluster.pools.for-reports"),
     ],
 )
 def test_what_aks_would_refuse_is_found_before(bench: Bench, cluster: Cluster, path: str) -> None:
