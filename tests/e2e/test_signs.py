@@ -68,7 +68,8 @@ def probed(**probes: Any) -> dict[str, Any]:
 
 
 def quota(kube: Kube, namespace: str) -> None:
-    kube.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
+    labels = {"portable.dev/app": namespace}  # who makes an app's namespace says that it is the app's
+    kube.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": labels}})
     limits = {"hard": {"requests.cpu": "5m"}}
     meta = {"name": "small", "namespace": namespace}
     kube.apply({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": meta, "spec": limits})
