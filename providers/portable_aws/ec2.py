@@ -15,7 +15,7 @@ from portable.events import Emit
 from portable.polling import Pending, poll
 from portable.provider import Diff, Inputs, Outputs
 from portable_aws.session import RESOURCE_TAG, STACK_TAG, Sdk, as_dict, as_list, stack_tag, tags_of
-from portable_aws.words import code_of, explained, is_gone, made_once, message_of
+from portable_aws.words import code_of, explained, is_gone, made_once, message_of, when_known
 
 # Removing waits for what lets go in its own time: network interfaces of a load balancer or a node take minutes.
 REMOVE_SECONDS = 900.0
@@ -76,10 +76,13 @@ class Ec2Object:
         with explained(self._sdk):
             tags = as_list(_tags(inputs))
             once = self._sdk.client("ec2", inputs["region"], once=True)
-            found = made_once(
-                lambda: self._tagged(inputs), lambda: self._kind.make(once, inputs, tags), self._sdk.sleep
-            )
-            outputs = self._settled(inputs, found[self._kind.id], found, emit)
+            sleep = self._sdk.sleep
+
+            def make() -> Raw:
+                return when_known(lambda: self._kind.make(once, inputs, tags), sleep)
+
+            found = made_once(lambda: self._tagged(inputs), make, sleep)
+            outputs = when_known(lambda: self._settled(inputs, found[self._kind.id], found, emit), sleep)
             return outputs["id"], outputs
 
     def read(self, object_id: str, inputs: Inputs, outputs: Outputs) -> Outputs | None:

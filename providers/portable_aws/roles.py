@@ -17,7 +17,7 @@ from portable.events import Emit
 from portable.provider import Diff, Inputs, Outputs
 from portable_aws.ec2 import remove_held, require_same_place
 from portable_aws.session import STACK_TAG, Sdk, as_dict, as_list, stack_tag, tags_of
-from portable_aws.words import explained, unless, unless_gone
+from portable_aws.words import explained, unless, unless_gone, when_known
 
 LONGEST_NAME = 64
 
@@ -41,8 +41,8 @@ class Role:
             name, iam = role_name(inputs), self._iam(inputs)
             if unless_gone(lambda: iam.get_role(RoleName=name)) is None:
                 self._make(iam, name, inputs)
-            outputs = self._settled(iam, name, inputs)
-            return name, outputs
+                when_known(lambda: iam.get_role(RoleName=name), self._sdk.sleep)
+            return name, when_known(lambda: self._settled(iam, name, inputs), self._sdk.sleep)
 
     def read(self, object_id: str, inputs: Inputs, outputs: Outputs) -> Outputs | None:
         with explained(self._sdk):

@@ -110,6 +110,23 @@ def made_once(find: Callable[[], Made | None], make: Callable[[], Made], sleep: 
     raise AssertionError("the last attempt returns or raises")
 
 
+def when_known(call: Callable[[], Made], sleep: Callable[[float], None]) -> Made:
+    """What `call` returns, tried again while the service says that it does not know what was made a moment ago.
+
+    https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html; IAM is the same.
+    """
+    from botocore.exceptions import ClientError
+
+    for attempt in range(_TRIES):
+        try:
+            return call()
+        except ClientError as error:
+            if attempt + 1 == _TRIES or not is_gone(error):
+                raise
+        sleep(2.0**attempt)
+    raise AssertionError("the last attempt returns or raises")
+
+
 @contextmanager
 def explained(sdk: Sdk) -> Iterator[None]:
     """Raises ProviderError in place of what the SDK raises."""

@@ -6,12 +6,14 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from portable.errors import ClusterGone, ProviderError
 from portable.events import nowhere
 from portable.spec.model import Cluster, Nodes
+from tests.clouds.aws.model import Refused
 from tests.clouds.aws.world import World
 from tests.clouds.front import Fault
 from tests.contract.aws.life import NAMESPACE, claim_disk, plant, pod_role
@@ -341,3 +343,32 @@ def test_too_many_requests_are_no_quota() -> None:
     said = words(refused)
     assert "asked too often" in said
     assert "quota" not in said
+
+
+@pytest.mark.parametrize(
+    ("call", "nth", "code"),
+    [
+        ("ec2:CreateSubnet", 1, "InvalidVpcID.NotFound"),
+        ("ec2:ModifyVpcAttribute", 1, "InvalidVpcID.NotFound"),
+        ("ec2:AttachInternetGateway", 1, "InvalidInternetGatewayID.NotFound"),
+        # the first look is before it is made
+        ("iam:GetRole", 2, "NoSuchEntity"),
+        ("iam:AttachRolePolicy", 1, "NoSuchEntity"),
+    ],
+)
+def test_what_is_not_known_everywhere_yet_is_waited_for(
+    world: World, monkeypatch: pytest.MonkeyPatch, call: str, nth: int, code: str
+) -> None:
+    seen: list[str] = []
+    refuse = world.service._rules.refuse
+
+    def unknown(asked: str, form: Any) -> Refused | None:
+        seen.append(asked)
+        first = asked == call and seen.count(call) == nth
+        return Refused(code, "it does not exist") if first else refuse(asked, form)
+
+    monkeypatch.setattr(world.service._rules, "refuse", unknown)
+    resources = world.provider().cluster(SHOP)
+    world.stack().up([each for each in resources if each.name in ("vpc", "gateway", "subnet-0", "cluster-role")])
+    assert seen.count(call) > nth
+    assert len(world.service.leftovers()) == 4
