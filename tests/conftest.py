@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -14,6 +15,9 @@ from tests.control_plane import ControlPlane, start
 
 # The width of somebody's terminal, which readline hands down to the processes of pytest-xdist.
 os.environ.pop("COLUMNS", None)
+# Who starts tests in the background of a script hands down that Ctrl-C is ignored. Some tests press it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_configure(config: pytest.Config) -> None:
