@@ -98,11 +98,13 @@ def up(session: Session, request: Request, yes: bool, plan_file: Path | None, se
 @click.pass_obj
 def destroy(
     session: Session, request: Request, yes: bool, destroy_data: bool, keep_cluster: bool, confirmed: str | None
-) -> None:
+) -> int:
     """Delete the app and its cluster, but keep its data.
 
     Volumes and generated credentials stay unless --destroy-data is given. A cluster with other apps on it, or one that
     portable did not make, is not deleted. An environment with `protect: true` needs its name typed, or given by --confirm.
+
+    Exits with 1 where something could not be removed.
     """
     ask = not yes and confirmed is None
     require_terminal(session, ask, "destroy")
@@ -119,12 +121,15 @@ def destroy(
             destroy_data=destroy_data,
             keep_cluster=keep_cluster,
         )
+    # What could not be removed goes on costing: a script has to notice.
+    code = 1 if result.left else 0
     if session.json:
         session.write_result(asdict(result))
-        return
+        return code
     from portable.terminal.summary import print_destroy
 
     print_destroy(session.out, result)
+    return code
 
 
 def _read_secrets(session: Session, given: tuple[str, ...]) -> dict[str, dict[str, bytes]]:

@@ -289,7 +289,7 @@ def test_disks_outlive_their_cluster_and_are_used_again(
     forgotten = {"name": "forgotten", "cluster": f"{app}-cluster", "claim": "", "held": "a node", "waits": 0}
     (acme_cloud / "disks/forgotten.json").write_text(json.dumps(forgotten))
 
-    gone = portable("destroy", "--cloud", "acme", "--yes", "--output", "json").json()
+    gone = portable("destroy", "--cloud", "acme", "--yes", "--output", "json", code=1).json()
     assert f"{app}/{claim} (0.01 acorns per hour)" in gone["kept"]
     assert gone["left"] == ["disk forgotten: it is held by a node"]
     assert (acme_cloud / f"disks/disk-{app}.json").exists()
