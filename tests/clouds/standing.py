@@ -98,7 +98,9 @@ def azure(folder: Path, behind: ClusterBehind) -> Iterator[StandIn]:
     def judge(token: str) -> User | None:
         if not service.accepts(token):
             return None
-        assigned = [body for body in list(service.things.values()) if body.get("properties", {}).get("principalId") == CALLER]
+        assigned = [
+            body for body in list(service.things.values()) if body.get("properties", {}).get("principalId") == CALLER
+        ]
         return User(CALLER, (ADMINISTRATORS,) if assigned else ())
 
     with serving(service) as world, behind.webhook.asking(judge):
