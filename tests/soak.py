@@ -18,6 +18,10 @@ PAGE = Path(__file__).resolve().parent.parent / "docs" / "reliability-soak.md"
 MATRICES = (
     "tests/e2e/test_crash.py",
     "tests/e2e/test_demo.py",
+    "tests/e2e/test_clouds.py",
+    "tests/contract/aws/test_faults.py",
+    "tests/contract/azure/test_faults.py",
+    "tests/contract/gcp/test_faults.py",
     "tests/unit/engine/test_crash.py",
     "tests/unit/spec/test_properties.py",
 )
