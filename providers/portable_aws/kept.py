@@ -53,11 +53,19 @@ def delete(sdk: Sdk, region: str, cluster: str, namespace: str, emit: Emit) -> N
 def persistent_volumes(
     sdk: Sdk, region: str, cluster: str, namespace: str, driver: str, storage_class: str
 ) -> Sequence[KubeObject]:
-    """Newest disk first where a claim has had several: the others stay as they are, named by `kept`."""
+    """Of disks that nothing uses: a live cluster has its own. Of two of one claim neither is taken: ProviderError says so."""
     with explained(sdk):
-        found = disks(sdk, region, cluster, namespace)
-    newest = {claim_of(disk): disk for disk in sorted(found, key=lambda disk: disk["CreateTime"])}
-    return [_persistent_volume(disk, driver, storage_class) for _, disk in sorted(newest.items())]
+        found = [disk for disk in disks(sdk, region, cluster, namespace) if disk["State"] == "available"]
+    names: dict[str, list[str]] = {}
+    for disk in found:
+        names.setdefault(claim_of(disk), []).append(disk["VolumeId"])
+    for claim, same in names.items():
+        if len(same) > 1:
+            raise ProviderError(
+                f"{len(same)} kept disks belong to {claim}: {', '.join(same)}",
+                fix=f"delete those that are not wanted: `aws ec2 delete-volume --region {region} --volume-id ...`",
+            )
+    return [_persistent_volume(disk, driver, storage_class) for disk in found]
 
 
 def _let_go(sdk: Sdk, region: str, name: str, words: str, emit: Emit) -> bool:

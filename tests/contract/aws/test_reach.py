@@ -9,9 +9,11 @@ import sys
 import time
 from urllib.parse import parse_qs, urlsplit
 
+import boto3
 import httpx2
 import pytest
 
+from portable.errors import ProviderError
 from portable.provider import Identities, KeptData, KeptVolumes, Provider, Sweep, Tokens
 from portable.spec.model import Cluster, Nodes
 from portable_aws import Aws
@@ -86,6 +88,28 @@ def test_kept_disks_are_bound_again_by_the_driver_of_the_new_cluster(
     zone = spec["nodeAffinity"]["required"]["nodeSelectorTerms"][0]["matchExpressions"][0]
     assert zone["values"] == ["eu-central-1a"]
     assert len(world.provider().kept_data(cluster, "")) == 2
+
+
+def test_of_two_kept_disks_of_one_claim_neither_is_taken(world: World) -> None:
+    both = [claim_disk(world, NAMESPACE, "data-db-0") for _ in range(2)]
+    claim_disk(world, "other", "data-db-0")
+    with pytest.raises(ProviderError, match="2 kept disks belong to shop-prod/data-db-0") as refused:
+        world.provider().persistent_volumes(SHOP, NAMESPACE)
+    assert all(disk in refused.value.message for disk in both)
+    assert len(world.provider().persistent_volumes(SHOP, "other")) == 1
+
+
+def test_a_disk_that_a_node_uses_is_left_to_it(world: World) -> None:
+    """A stray one of the same claim is no reason to refuse either: the claim has its disk."""
+    free, used = (claim_disk(world, NAMESPACE, "data-db-0") for _ in range(2))
+    ec2 = boto3.client("ec2")
+    (node,) = ec2.run_instances(
+        ImageId="ami-12345678", MinCount=1, MaxCount=1, Placement={"AvailabilityZone": "eu-central-1a"}
+    )["Instances"]
+    ec2.attach_volume(VolumeId=used, InstanceId=node["InstanceId"], Device="/dev/sdf")
+    (volume,) = world.provider().persistent_volumes(SHOP, NAMESPACE)
+    assert volume["spec"]["csi"]["volumeHandle"] == free
+    assert len(world.provider().kept_data(SHOP, NAMESPACE)) == 2
 
 
 def test_profile_and_policy_import_no_sdk() -> None:
