@@ -28,6 +28,8 @@ CALLS = (
 # What load balancers take; left out, only RSA ones up to 2048 bits are listed.
 _KEYS = ["RSA_2048", "RSA_3072", "RSA_4096", "EC_prime256v1", "EC_secp384r1"]
 _ALIVE = ("ISSUED", "PENDING_VALIDATION", "FAILED", "VALIDATION_TIMED_OUT")
+# Of no use to anyone, but the load balancer may still hold one of them when another is asked for.
+_DEAD = ("EXPIRED", "INACTIVE", "REVOKED")
 _TTL = 300
 # An Ingress's controller takes a minute to let go of a certificate.
 _IN_USE_TRIES = 30
@@ -39,7 +41,7 @@ def certificate_for(sdk: Sdk, region: str, cluster: str, host: str, app: str) ->
     with explained(sdk):
         client = sdk.client("acm", region)
         ours: list[dict[str, Any]] = []
-        for live in _listed(client):
+        for live in _listed(client, _ALIVE):
             if live["Status"] == "ISSUED" and _covers(live, host):
                 return Certificate(live["CertificateArn"], host, "issued")
             if live["Status"] != "ISSUED" and live["DomainName"] == host and _owner(client, live) == app:
@@ -58,7 +60,7 @@ def delete_certificates(sdk: Sdk, region: str, app: str) -> Sequence[Certificate
     gone: list[Certificate] = []
     with explained(sdk):
         client = sdk.client("acm", region)
-        for live in list(_listed(client)):
+        for live in list(_listed(client, _ALIVE + _DEAD)):
             if _owner(client, live) == app:
                 arn = live["CertificateArn"]
                 described = client.describe_certificate(CertificateArn=arn)["Certificate"]
@@ -67,9 +69,9 @@ def delete_certificates(sdk: Sdk, region: str, app: str) -> Sequence[Certificate
     return gone
 
 
-def _listed(client: Any) -> Iterator[dict[str, Any]]:
+def _listed(client: Any, statuses: Sequence[str]) -> Iterator[dict[str, Any]]:
     pages = client.get_paginator("list_certificates").paginate(
-        CertificateStatuses=list(_ALIVE), Includes={"keyTypes": _KEYS}
+        CertificateStatuses=list(statuses), Includes={"keyTypes": _KEYS}
     )
     for page in pages:
         yield from page["CertificateSummaryList"]

@@ -148,3 +148,16 @@ def test_a_request_whose_state_is_bad_is_asked_anew(service: Service) -> None:
     assert known(service) == {}
     request(service, ["bad.example.org"])
     assert known(service) == {"bad.example.org": "ISSUED"}
+
+
+def test_one_that_expired_is_replaced_and_goes_with_the_app(service: Service) -> None:
+    from moto.backends import get_backend
+
+    request(service, [SHOP])
+    held = get_backend("acm")["123456789012"][REGION]._certificates
+    (old,) = held.values()
+    old.status = "EXPIRED"
+    request(service, [SHOP])
+    assert sorted(one.status for one in held.values()) == ["EXPIRED", "ISSUED"]
+    delete_certificates(target("acm", {}, Aws(service.more)), nowhere)
+    assert not held
