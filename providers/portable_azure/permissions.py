@@ -30,6 +30,7 @@ ACTIONS = {
     "AgentPools_Delete": "Microsoft.ContainerService/managedClusters/agentPools/delete",
     "Operations_Get": "Microsoft.ContainerService/locations/operations/read",
     "RoleAssignments_Get": "Microsoft.Authorization/roleAssignments/read",
+    "RoleAssignments_ListForScope": "Microsoft.Authorization/roleAssignments/read",
     "RoleAssignments_Create": "Microsoft.Authorization/roleAssignments/write",
     "RoleAssignments_Delete": "Microsoft.Authorization/roleAssignments/delete",
     "Permissions_List": "Microsoft.Authorization/permissions/read",

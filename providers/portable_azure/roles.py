@@ -2,7 +2,7 @@
 
 inputs   name, place (resource id), role (id of a built-in role), principal (object id; CALLER: whoever is signed in)
          subscription; ClusterAccess also: cluster, group
-outputs  these and id, assigned (object id)
+outputs  these and id, assigned (object id), foreign (True: the role was there under an id that is not ours, and is never taken back)
 https://learn.microsoft.com/azure/role-based-access-control/built-in-roles
 """
 
@@ -51,13 +51,18 @@ class RoleAssignment:
             principal, kind = self._session.caller()
         with told(f"assigning the role {inputs['name']}"):
             assigned = self._assign(inputs["place"], inputs["role"], principal, kind, emit)
-        return assigned, {**inputs, "id": assigned, "assigned": principal}
+        foreign = assigned.lower() != _id(inputs["place"], inputs["role"], principal).lower()
+        return assigned, {**inputs, "id": assigned, "assigned": principal, "foreign": foreign}
 
     def read(self, object_id: str, inputs: Inputs, outputs: Outputs) -> Outputs | None:
         from azure.core.exceptions import ResourceNotFoundError
 
         scope.at_home(self._session.subscription, outputs)
         with told(f"looking at the role {outputs['name']}"):
+            if outputs.get("foreign"):
+                # it may be above our place, where we cannot look at it by its id
+                there = self._standing(outputs["place"], outputs["role"], outputs["assigned"])
+                return {**outputs, "id": there} if there else None
             try:
                 self._session.resources.resources.get_by_id(object_id, api_version=API_VERSION)
             except ResourceNotFoundError:
@@ -71,6 +76,8 @@ class RoleAssignment:
         from azure.core.exceptions import ResourceNotFoundError
 
         scope.at_home(self._session.subscription, outputs)
+        if outputs.get("foreign"):
+            return
         principal = outputs.get("assigned") or outputs.get("principal")
         if principal == CALLER:
             principal, _ = self._session.caller()
@@ -91,7 +98,8 @@ class RoleAssignment:
                 return
 
     def _assign(self, place: str, role: str, principal: str, kind: str, emit: Emit) -> str:
-        """The assignment's id. One with the same meaning under another id is somebody else's and does as well."""
+        """The assignment's id. One with the same meaning under another id is somebody else's and does as well; so does any, where we
+        may not assign roles."""
         from azure.core.exceptions import HttpResponseError
 
         wanted = _id(place, role, principal)
@@ -113,9 +121,30 @@ class RoleAssignment:
         try:
             return str(operations.finish(self._session, begin, what="assigning a role", emit=emit).as_dict()["id"])
         except HttpResponseError as error:
-            if code(error) == "RoleAssignmentExists":
-                return wanted
-            raise
+            if code(error) != "RoleAssignmentExists" and error.status_code != 403:
+                raise
+            there = self._standing(place, role, principal)
+            if there is None:
+                raise
+            return there
+
+    def _standing(self, place: str, role: str, principal: str) -> str | None:
+        """The id of an assignment without conditions at the place, or else above it.
+
+        https://learn.microsoft.com/rest/api/authorization/role-assignments/list-for-scope
+        """
+        path = f"{place}/providers/Microsoft.Authorization/roleAssignments"
+        # the filter gives what is at, above and below the place
+        listed = self._session.list(path, API_VERSION, **{"$filter": f"principalId eq '{principal}'"})
+        found = {
+            str(entry["properties"]["scope"]).lower(): str(entry["id"])
+            for entry in listed
+            if entry["properties"]["roleDefinitionId"].lower().endswith(f"/{role}")
+            and entry["properties"]["principalId"] == principal
+            and not entry["properties"].get("condition")
+            and not entry["properties"]["scope"].lower().startswith(f"{place.lower()}/")
+        }
+        return found.get(place.lower()) or next(iter(found.values()), None)
 
 
 class ClusterAccess:

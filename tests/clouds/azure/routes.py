@@ -53,6 +53,13 @@ _ROUTES = (
     ("GET", _ANY.format("microsoft.authorization/roleassignments"), "2022-04-01", "RoleAssignments_Get", "thing_get"),
     ("PUT", _ANY.format("microsoft.authorization/roleassignments"), "2022-04-01", "RoleAssignments_Create", "role_put"),
     (
+        "GET",
+        "(?P<id>/subscriptions/.+)/providers/microsoft.authorization/roleassignments",
+        "2022-04-01",
+        "RoleAssignments_ListForScope",
+        "role_list",
+    ),
+    (
         "DELETE",
         _ANY.format("microsoft.authorization/roleassignments"),
         "2022-04-01",

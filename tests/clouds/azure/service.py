@@ -12,6 +12,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -168,6 +169,20 @@ class AzureService:
             "location": "westeurope",
             "properties": {"clientId": client, "principalId": f"principal-of-{name}"},
         }
+
+    def role(self, place: str, role: str, *, principal: str = CALLER, **more: str) -> str:
+        """As somebody else would have assigned it: its id."""
+        id = f"{place}/providers/Microsoft.Authorization/roleAssignments/{uuid.uuid4()}"
+        definition = f"/subscriptions/{SUBSCRIPTION}/providers/Microsoft.Authorization/roleDefinitions/{role}"
+        kind = "ServicePrincipal"
+        properties = {"roleDefinitionId": definition, "principalId": principal, "principalType": kind, **more}
+        self.things[id.lower()] = {
+            "id": id,
+            "name": id.split("/")[-1],
+            "type": "Microsoft.Authorization/roleAssignments",
+            "properties": {**properties, "scope": place.lower()},
+        }
+        return id
 
     def accepts(self, token: str) -> bool:
         """Whether an API server of this cloud would take the token (for a token webhook)."""
@@ -564,6 +579,23 @@ class AzureService:
             "properties": {**properties, "scope": place},
         }
         return _reply(201 if new else 200, self.things[id])
+
+    def _role_list(self, call: Call) -> HttpReply:
+        """At, above and below the place, as documented for this filter."""
+        wanted = re.fullmatch("principalId eq '([^']+)'", call.query.get("$filter", ""))
+        assert wanted, call.query
+        place = call.at["id"].lower()
+        roles = [body for id, body in self.things.items() if id.split("/")[-2] == "roleassignments"]
+        found = [
+            body
+            for body in roles
+            if body["properties"]["principalId"] == wanted[1]
+            and (
+                f"{place}/".startswith(f"{body['properties']['scope']}/")
+                or body["properties"]["scope"].startswith(f"{place}/")
+            )
+        ]
+        return _reply(200, {"value": found})
 
     def _disk_list(self, call: Call) -> HttpReply:
         self._group(call)

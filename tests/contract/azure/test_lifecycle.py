@@ -9,6 +9,8 @@ import pytest
 from portable.errors import ProviderError
 from portable.events import Step
 from portable.spec.model import Cluster, Nodes
+from portable_azure import roles
+from tests.clouds.azure.aks import Refusal
 from tests.contract.azure.conftest import AUTOMATIC, STANDARD, Bench
 
 pytestmark = pytest.mark.contract
@@ -101,6 +103,44 @@ def test_the_makers_role_is_waited_for(bench: Bench) -> None:
     things = bench.service.things.items()
     roles = {body["properties"]["roleDefinitionId"].split("/")[-1] for id, body in things if "roleassignments" in id}
     assert roles == {"b1ff04bb-8a4e-4dc4-8eb5-8693973ce19b", "b24988ac-6180-42a0-ab88-20f7382dd24c"}
+
+
+def test_a_role_that_somebody_gave_us_is_used_and_stays(bench: Bench) -> None:
+    bench.up(AUTOMATIC)
+    service, place = bench.service, bench.service.cluster("shop")["id"]
+    service.things = {id: body for id, body in service.things.items() if "/managedclusters/shop/" not in id}
+    theirs = service.role(place, roles.CLUSTER_ADMIN)
+    assert "create access" in bench.up(AUTOMATIC)
+    assert bench.up(AUTOMATIC) == [], "what is there was held to be gone"
+    assert "RoleAssignments_Delete" in bench.calling(bench.stack().destroy), "that of the cluster's identity"
+    assert bench.calls.count("RoleAssignments_Delete") == 1, f"somebody's {theirs} was taken back"
+
+
+def test_who_may_not_assign_roles_needs_none_that_is_there(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.up(AUTOMATIC)
+    service, place = bench.service, bench.service.cluster("shop")["id"]
+    service.things = {id: body for id, body in service.things.items() if "/managedclusters/shop/" not in id}
+
+    def denied(call: object) -> object:
+        raise Refusal(403, "AuthorizationFailed", "The client does not have authorization to perform action 'x'.")
+
+    monkeypatch.setattr(service, "_role_put", denied)
+    group = place.partition("/providers/")[0]
+    for other in (
+        service.role(f"{place}/namespaces/one", roles.CLUSTER_ADMIN),
+        service.role(place, roles.CONTRIBUTOR),
+        service.role(place, roles.CLUSTER_ADMIN, principal="somebody"),
+        service.role(place, roles.CLUSTER_ADMIN, condition="@Resource[x]"),
+    ):
+        with pytest.raises(ProviderError, match="the permission x is missing"):
+            bench.up(AUTOMATIC)
+        del service.things[other.lower()]
+    theirs = service.role(group, roles.CLUSTER_ADMIN)
+    assert "create access" in bench.up(AUTOMATIC)
+    assert bench.up(AUTOMATIC) == []
+    del service.things[theirs.lower()]
+    with pytest.raises(ProviderError, match="the permission x is missing"):
+        bench.up(AUTOMATIC)
 
 
 def test_the_api_server_is_audited_and_the_log_ends_by_itself(bench: Bench) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from portable.events import nowhere
 from portable.spec.model import Cluster, Nodes
-from portable_azure import dns
+from portable_azure import dns, roles
 from portable_azure.permissions import ACTIONS
 from tests.clouds.azure import service
 from tests.clouds.front import HttpReply, HttpRequest
@@ -30,6 +30,10 @@ def everything(bench: Bench) -> None:
     seen.cluster("shop")["properties"]["powerState"] = {"code": "Stopped"}
     bench.up(replace(STANDARD, version="1.32", pools={"more": Nodes(1)}))
     plugin.find(Cluster("shop", existing=True))
+    mine = next(id for id in seen.things if "/managedclusters/shop/" in id and "roleassignments" in id)
+    del seen.things[mine]
+    seen.role(seen.cluster("shop")["id"], roles.CLUSTER_ADMIN)
+    bench.up(replace(STANDARD, version="1.32", pools={"more": Nodes(1)}))
     plugin.bind(STANDARD, "shop", {"web": "client-of-web"})
     seen.disk("portable-shop_data", "pvc-1", claim="shop/data")
     group = f"/subscriptions/{service.SUBSCRIPTION}/resourceGroups/portable-shop_data"
