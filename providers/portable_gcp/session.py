@@ -28,6 +28,9 @@ CHAIN = (
 )
 LOGIN = "`gcloud auth application-default login`, or point GOOGLE_APPLICATION_CREDENTIALS at a credentials file"
 REQUEST_SECONDS = 60.0
+# A person's own login belongs to no project, and Google then says SERVICE_DISABLED or nothing about why:
+# https://cloud.google.com/docs/authentication/adc-troubleshooting/user-creds
+_NO_QUOTA_PROJECT = ("requires a quota project", "end user credentials from the google cloud sdk")
 
 Answer = TypeVar("Answer")
 
@@ -222,6 +225,9 @@ def _refused(call: str, error: Any) -> Refused:
     if status == 401:
         message = "Google does not take these credentials"
         fix = LOGIN
+    elif status == 403 and any(words in said.lower() for words in _NO_QUOTA_PROJECT):
+        message = "these credentials name no project whose quota Google counts the calls against"
+        fix = "`gcloud auth application-default set-quota-project PROJECT`"
     elif reason == "SERVICE_DISABLED" or (status == 403 and "has not been used in project" in said):
         service = (error.metadata or {}).get("service") or f"{calls.known(call).service}.googleapis.com"
         message = f"the API {service} is not enabled in this project"

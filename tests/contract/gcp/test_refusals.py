@@ -79,6 +79,23 @@ def test_an_api_that_is_not_enabled_is_named(google: World) -> None:
     assert caught.value.fix == "`gcloud services enable compute.googleapis.com`"
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Your application is authenticating by using local Application Default Credentials. The compute.googleapis.com API "
+        "requires a quota project, which is not set by default.",
+        "Your application has authenticated using end user credentials from the Google Cloud SDK or Google Cloud Shell "
+        "which are not supported by the compute.googleapis.com.",
+    ],
+)
+def test_a_login_without_a_quota_project_is_told_how_to_get_one(google: World, said: str) -> None:
+    google.cloud.denied["compute.networks.get"] = said
+    with pytest.raises(ProviderError, match="name no project whose quota") as caught:
+        google.up(SHOP)
+    assert caught.value.fix == "`gcloud auth application-default set-quota-project PROJECT`"
+    assert caught.value.detail == said
+
+
 @pytest.mark.parametrize("fault", [Fault.THROTTLE, Fault.SERVER_ERROR, Fault.RESET, Fault.LOST])
 def test_what_passes_is_tried_again_and_makes_nothing_twice(google: World, fault: Fault) -> None:
     google.front.expect(_CREATE, fault)
