@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from portable.errors import ProviderError
 from portable.events import Emit, Step
 from portable.provider import KubeObject
 from portable_gcp import compute, naming, shares
@@ -71,9 +72,23 @@ def delete(google: Google, place: Place, cluster: str, namespace: str, emit: Emi
 
 
 def persistent_volumes(google: Google, place: Place, cluster: str, namespace: str) -> list[KubeObject]:
-    """A volume for each disk that nothing uses and for each share, bound to its claim before anything else can take it."""
+    """A volume for each disk that nothing uses and for each share, bound to its claim before anything else can take it.
+
+    Raises ProviderError for two of one claim: which of them has the data that is wanted is not ours to guess.
+    """
     free = [disk for disk in disks(google, place, cluster, namespace) if not disk.attached]
     found = shares.shares(google, place, cluster, namespace)
+    names: dict[str, list[str]] = {}
+    for volume, name in [*((disk, disk.link) for disk in free), *((share, share.name) for share in found)]:
+        names.setdefault(f"{volume.namespace}/{volume.claim}", []).append(name)
+    for claim, of_claim in names.items():
+        if len(of_claim) > 1:
+            raise ProviderError(
+                f"{len(of_claim)} kept volumes belong to {claim}",
+                detail="; ".join(of_claim),
+                fix="keep the one with the data that is wanted, delete the others (`gcloud compute disks delete`, or "
+                "`gcloud filestore instances delete` for a share), then run the same command again",
+            )
     return [*map(_volume, free), *map(shares.persistent_volume, found)]
 
 

@@ -23,10 +23,8 @@ def find(google: Google, place: Place, name: str) -> list[Leftover]:
     found = [
         Leftover("disk", disk.link, disk.words, data=True, cost=disk.cost) for disk in kept.disks(google, place, name)
     ]
-    found += [
-        Leftover(shares.KIND, share.name, share.words, data=True, cost=share.cost)
-        for share in shares.shares(google, place, name)
-    ]
+    kept_shares = shares.shares(google, place, name)
+    found += [Leftover(shares.KIND, share.name, share.words, data=True, cost=share.cost) for share in kept_shares]
     if clusters.find(google, place, name) is not None:
         return found
     network = compute.get(google, "networks", project=place.project, name=naming.network(name))
@@ -35,7 +33,8 @@ def find(google: Google, place: Place, name: str) -> list[Leftover]:
         found += [Leftover(part.kind, part.link, part.name) for part in parts]
         subnets = _subnetworks(google, place, name)
         found += [Leftover(kind, live["selfLink"], live["name"]) for kind, live in subnets]
-        found.append(Leftover(NETWORK, network["selfLink"], network["name"]))
+        # a share is reached through the network that it was made in, so that one is kept with its data
+        found.append(Leftover(NETWORK, network["selfLink"], network["name"], data=bool(kept_shares)))
     account = _account(place, name)
     if NodeAccount(google).read("", account, account) is not None:
         found.append(Leftover(ACCOUNT, naming.email(place.project, account["name"])))
@@ -49,8 +48,7 @@ def remove(google: Google, place: Place, name: str, leftover: Leftover, emit: Em
             account = _account(place, name)
             NodeAccount(google).delete(account["name"], account, emit)
         elif leftover.kind == NETWORK:
-            known = {**_known(place, name), "name": naming.network(name)}
-            Network(google).delete(known["name"], known, emit)
+            return _remove_network(google, {**_known(place, name), "name": naming.network(name)}, emit)
         elif leftover.kind == shares.KIND:
             shares.delete(google, leftover.id, emit)
         else:
@@ -58,6 +56,14 @@ def remove(google: Google, place: Place, name: str, leftover: Leftover, emit: Em
     except PortableError as error:
         return error.message
     return ""
+
+
+def _remove_network(google: Google, known: dict[str, Any], emit: Emit) -> str:
+    network = Network(google)
+    network.delete(known["name"], known, emit)
+    if network.read(known["name"], known, known) is None:
+        return ""
+    return "Filestore is still connected to it; it can go some minutes after the last share in it has been deleted"
 
 
 def _subnetworks(google: Google, place: Place, name: str) -> list[tuple[str, dict[str, Any]]]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from portable.errors import ProviderError
 from portable.events import nowhere
 from portable.provider import Leftover
 from portable.spec.model import Cluster
@@ -127,6 +128,45 @@ def test_shares_are_kept_with_the_network_that_reaches_them(google: World) -> No
     assert google.cloud.leftovers() == []
 
 
+def test_a_network_that_stays_for_shares_does_not_count_as_removed(google: World) -> None:
+    google.up(SHOP)
+    share(google)
+    google.stack.destroy()
+    (found,) = [found for found in google.plugin.leftovers(SHOP) if found.kind == "network"]
+    assert found.data, "it stays as long as the share that is reached through it"
+    assert "Filestore is still connected to it" in google.plugin.remove(SHOP, found, nowhere)
+    assert "networks portable-shop" in google.cloud.leftovers()
+    google.plugin.delete_kept_data(SHOP, "", nowhere)
+    # Google takes its peering away some minutes later
+    (found,) = google.plugin.leftovers(SHOP)
+    assert not found.data
+    assert "Filestore is still connected to it" in google.plugin.remove(SHOP, found, nowhere)
+    for network in google.cloud.compute.of("networks"):
+        network["peerings"] = []
+    assert google.plugin.remove(SHOP, found, nowhere) == ""
+    assert google.cloud.leftovers() == []
+
+
+def test_of_two_volumes_of_one_claim_neither_is_taken(google: World) -> None:
+    first = disk(google, "files")
+    second = first.replace("europe-west1-b", "europe-west1-c")
+    google.cloud.compute.objects[second] = {**google.cloud.compute.objects[first], "selfLink": second}
+    with pytest.raises(ProviderError, match="2 kept volumes belong to shop-prod/files") as caught:
+        google.plugin.persistent_volumes(SHOP, "shop-prod")
+    assert caught.value.detail == f"{first}; {second}"
+    assert "gcloud compute disks delete" in caught.value.fix
+    # one that is in use is a live volume, and leaves no doubt about the other
+    google.cloud.compute.objects[second]["users"] = ["instances/node-1"]
+    assert len(google.plugin.persistent_volumes(SHOP, "shop-prod")) == 1
+    google.cloud.compute.objects[second]["users"] = []
+    # also where they are of different kinds
+    del google.cloud.compute.objects[second]
+    name = share(google)
+    with pytest.raises(ProviderError, match="2 kept volumes belong to shop-prod/files") as caught:
+        google.plugin.persistent_volumes(SHOP, "shop-prod")
+    assert name in caught.value.detail
+
+
 def test_without_filestore_there_are_no_shares(google: World) -> None:
     google.cloud.denied["file.projects.locations.instances.list"] = "Cloud Filestore API has not been used in project 1"
     assert google.plugin.kept_data(SHOP, "") == []
@@ -242,8 +282,6 @@ def test_identities_are_bound_and_released(google: World) -> None:
 
 
 def test_an_identity_that_does_not_exist_is_named(google: World) -> None:
-    from portable.errors import ProviderError
-
     with pytest.raises(ProviderError, match="there is no Google service account shop@acme") as caught:
         google.plugin.bind(SHOP, "shop-prod", {"web": "shop@acme-shop.iam.gserviceaccount.com"})
     assert "gcloud iam service-accounts create shop" in caught.value.fix
