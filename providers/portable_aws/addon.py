@@ -1,7 +1,8 @@
 """portable:aws:Addon: an EKS add-on. https://docs.aws.amazon.com/eks/latest/userguide/eks-add-ons.html
 
 inputs   name (of the resource), cluster, region, addon, version (of Kubernetes: a change of it brings the add-on's version for
-         that), configuration (by the add-on's own schema), accounts (service account -> ARN of the role it gets by pod identity)
+         that), configuration (by the add-on's own schema), accounts (service account -> ARN of the role it gets by pod identity),
+         pools (pool -> its `min`; {}: the add-on does without nodes, or another one asks for them)
 outputs  name, cluster, region, addon, version, configuration, accounts, status
 """
 
@@ -11,7 +12,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from portable.errors import Problem
+from portable.errors import Problem, ProviderError
 from portable.events import Emit
 from portable.polling import Pending, poll
 from portable.provider import Diff, Inputs, Outputs
@@ -32,7 +33,17 @@ class Addon:
         self._sdk = sdk
 
     def check(self, inputs: Inputs) -> Sequence[Problem]:
-        return ()
+        pools = inputs["pools"]
+        if not pools or any(pools.values()):
+            return ()
+        return [
+            Problem(
+                f"{inputs['addon']} needs a node, no pool has one, and nothing adds nodes to a pool by itself",
+                path=f"cluster.pools.{min(pools)}.min",
+                expected="1",
+                hint="with no nodes and no pools in the spec, nodes come and go with the app (Auto Mode)",
+            )
+        ]
 
     def diff(self, object_id: str, outputs: Outputs, old: Inputs, new: Inputs) -> Diff:
         require_same_place(outputs, new)
@@ -132,12 +143,17 @@ class Addon:
         return None if found is None else found["addon"]
 
     def _version(self, inputs: Inputs) -> str:
-        """The one that EKS sets by default for the cluster's Kubernetes."""
+        """The one that EKS sets by default for the cluster's Kubernetes. Raises ProviderError where it has none."""
         eks = self._sdk.eks(inputs["region"])
         live = eks.describe_cluster(name=inputs["cluster"])["cluster"]["version"]
         major, number = minor(live)
         answer = eks.describe_addon_versions(addonName=inputs["addon"], kubernetesVersion=f"{major}.{number}")
         offers = [version for addon in answer["addons"] for version in addon["addonVersions"]]
+        if not offers:
+            raise ProviderError(
+                f"EKS in {inputs['region']} offers no add-on {inputs['addon']} for Kubernetes {major}.{number}",
+                fix="choose another cluster.region or cluster.version; `aws eks describe-addon-versions` lists what there is",
+            )
         default = [
             offer["addonVersion"] for offer in offers if any(fit["defaultVersion"] for fit in offer["compatibilities"])
         ]

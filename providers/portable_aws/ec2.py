@@ -19,7 +19,13 @@ from portable_aws.words import code_of, explained, is_gone, made_once, message_o
 
 # Removing waits for what lets go in its own time: network interfaces of a load balancer or a node take minutes.
 REMOVE_SECONDS = 900.0
-_HELD = {"DependencyViolation", "InvalidIPAddress.InUse", "DeleteConflict", "ResourceInUse"}
+_HELD = {
+    "DependencyViolation",
+    "InvalidIPAddress.InUse",
+    "InvalidNetworkInterface.InUse",
+    "DeleteConflict",
+    "ResourceInUse",
+}
 # An address that is still mapped is refused with this word, which elsewhere means credentials.
 _HELD_ADDRESS = "AuthFailure"
 

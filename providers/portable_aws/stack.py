@@ -56,7 +56,6 @@ _BEFORE_NODES: Mapping[str, Mapping[str, Any]] = {
     "kube-proxy": {},
     "eks-pod-identity-agent": {},
 }
-_AFTER_NODES = ("coredns", "metrics-server")
 
 
 def resources(cluster: Cluster, region: str) -> Sequence[ClusterResource]:
@@ -168,11 +167,14 @@ def _sized(build: _Builder) -> list[ClusterResource]:
     template = build("LaunchTemplate", "nodes", disk=DISK_GIB)
     pools = [_pool(build, name, nodes) for name, nodes in sorted(build.cluster.pools.items())]
     names = [pool.name for pool in pools]
+    least = {name: nodes.min for name, nodes in build.cluster.pools.items()}
     return [
         template,
         *(_addon(build, name, after=["cluster"], configuration=given) for name, given in _BEFORE_NODES.items()),
         *pools,
-        *(_addon(build, name, after=names) for name in _AFTER_NODES),
+        # said once, of the first that waits for nodes
+        _addon(build, "coredns", after=names, pools=least),
+        _addon(build, "metrics-server", after=names),
         _addon(build, "aws-ebs-csi-driver", after=names, accounts={"ebs-csi-controller-sa": Ref("disk-role", "arn")}),
     ]
 
@@ -218,6 +220,7 @@ def _addon(
     after: Sequence[str],
     configuration: Mapping[str, Any] | None = None,
     accounts: Mapping[str, Any] | None = None,
+    pools: Mapping[str, int] | None = None,
 ) -> ClusterResource:
     return build(
         "Addon",
@@ -227,6 +230,7 @@ def _addon(
         version=build.cluster.version or "",
         configuration=dict(configuration or {}),
         accounts=dict(accounts or {}),
+        pools=dict(pools or {}),
     )
 
 

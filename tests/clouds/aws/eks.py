@@ -64,12 +64,14 @@ class Entry:
 @dataclass
 class Plans:
     """What a test wants to go wrong. `fail`: thing ("cluster", "nodegroup", "addon", "update") -> (code, message), once.
-    `unknown_roles`: how often a role is not known yet. `no_room`: zones without room. `cluster_quota`: how many there may be."""
+    `unknown_roles`: how often a role is not known yet. `no_room`: zones without room. `cluster_quota`: how many there may be.
+    `not_offered`: add-ons that the region does not have."""
 
     fail: dict[str, tuple[str, str]] = field(default_factory=dict)
     unknown_roles: int = 0
     no_room: tuple[str, ...] = ()
     cluster_quota: int = 100
+    not_offered: tuple[str, ...] = ()
     looks: int = 2
 
 
@@ -339,7 +341,7 @@ class Eks:
             {"addonVersion": each, "compatibilities": [{"clusterVersion": version, "defaultVersion": index == 1}]}
             for index, each in enumerate(_addon_versions(name, version))
         ]
-        return {"addons": [{"addonName": name, "addonVersions": offers}]}
+        return {"addons": [] if name in self._plans.not_offered else [{"addonName": name, "addonVersions": offers}]}
 
     def _CreateAddon(self, given: Thing) -> Thing:
         key = given["clusterName"], given["addonName"]
@@ -366,7 +368,10 @@ class Eks:
         self._addon(given)
         cluster = self.clusters[given["clusterName"]].thing
         nodes = cluster.get("computeConfig", {}).get("enabled") or any(
-            key[0] == given["clusterName"] and group.thing["status"] == "ACTIVE" for key, group in self.groups.items()
+            name == given["clusterName"]
+            and group.thing["status"] == "ACTIVE"
+            and group.thing["scalingConfig"]["desiredSize"]
+            for (name, _), group in self.groups.items()
         )
         if addon["status"] == "ACTIVE" and given["addonName"] in ON_NODES and not nodes:
             addon |= {

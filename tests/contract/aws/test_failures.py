@@ -8,10 +8,12 @@ from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
+import boto3
 import pytest
 
 from portable.errors import ClusterGone, ProviderError
 from portable.events import nowhere
+from portable.provider import Leftover
 from portable.spec.model import Cluster, Nodes
 from tests.clouds.aws.model import Refused
 from tests.clouds.aws.world import World
@@ -249,6 +251,28 @@ def test_a_size_that_no_machine_has(world: World) -> None:
     assert problem.expected == "at most cpu 96 and memory 768Gi"
 
 
+def test_pools_without_any_node_are_refused(world: World) -> None:
+    """CoreDNS would be waited for in vain."""
+
+    def problems(**pools: Nodes) -> list[tuple[str, str]]:
+        types = world.provider().resource_types()
+        resources = world.provider().cluster(replace(SHOP, pools=pools))
+        return [(p.path, p.message) for each in resources for p in types[each.type].check(dict(each.inputs))]
+
+    ((path, message),) = problems(default=Nodes(min=0, max=4), batch=Nodes(min=0))
+    assert path == "cluster.pools.batch.min"
+    assert "coredns needs a node" in message
+    assert problems(default=Nodes(min=1), batch=Nodes(min=0)) == []
+    assert problems() == []
+
+
+def test_an_addon_that_a_region_does_not_offer(world: World) -> None:
+    world.service.plans.not_offered = ("metrics-server",)
+    said = words(lambda: world.up(SHOP))
+    assert "EKS in eu-central-1 offers no add-on metrics-server for Kubernetes 1.34" in said
+    assert "cluster.region" in said
+
+
 def test_identities_that_cannot_be_bound(world: World) -> None:
     world.up(SHOP)
     provider, wrong = world.provider(), pod_role(world, "wrong", "ec2.amazonaws.com")
@@ -297,6 +321,27 @@ def test_the_sweep_says_what_it_may_not_remove(world: World) -> None:
     provider = world.provider()
     (instance,) = (entry for entry in provider.leftovers(SHOP) if entry.kind == "instance")
     assert "ec2:TerminateInstances is missing" in provider.remove(SHOP, instance, nowhere)
+
+
+def test_an_interface_that_something_takes_meanwhile_is_waited_for(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """moto deletes it whatever it is attached to."""
+    plant(world)
+    (subnet,) = (entry.id for entry in world.provider().leftovers(SHOP) if entry.kind == "subnet")
+    made = boto3.client("ec2").create_network_interface(SubnetId=subnet)["NetworkInterface"]["NetworkInterfaceId"]
+    refuse, seen = world.service._rules.refuse, list[str]()
+
+    def held(asked: str, form: Any) -> Refused | None:
+        if asked != "ec2:DeleteNetworkInterface":
+            return refuse(asked, form)
+        seen.append(asked)
+        return Refused("InvalidNetworkInterface.InUse", "it is in use") if len(seen) < 3 else None
+
+    monkeypatch.setattr(world.service._rules, "refuse", held)
+    assert world.provider().remove(SHOP, Leftover("network-interface", made), nowhere) == ""
+    assert len(seen) == 3
+    assert f"network-interface {made}" not in world.service.leftovers()
 
 
 def test_doctor_says_what_it_may_not_count(world: World) -> None:
