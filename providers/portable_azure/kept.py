@@ -28,7 +28,7 @@ _DETACHED = 600.0
 
 @dataclass(frozen=True)
 class Disk:
-    """`id`: its resource id; `volume`: the PersistentVolume that it was; `zone`: "westeurope-1", or "" for none."""
+    """`id`: its resource id; `volume`: the PersistentVolume that it was; `zone`: "westeurope-1", or "" for none; `used`: by a node."""
 
     id: str
     name: str
@@ -37,6 +37,7 @@ class Disk:
     volume: str
     gibibytes: int
     zone: str
+    used: bool
 
     @property
     def cost(self) -> str:
@@ -107,8 +108,11 @@ def delete_disk(session: Session, disk_id: str, emit: Emit) -> None:
 
 
 def persistent_volumes(session: Session, cluster: Cluster, namespace: str) -> tuple[KubeObject, ...]:
-    """Under the names that they had. Of two disks of one claim neither is taken: ProviderError says so."""
-    found = [] if cluster.existing else disks(session, cluster.name, namespace)
+    """Under the names that they had, for claims of which no disk is in use. Of two disks of one claim neither is taken: ProviderError
+    says so."""
+    known = [] if cluster.existing else disks(session, cluster.name, namespace)
+    served = {(disk.namespace, disk.claim) for disk in known if disk.used}
+    found = [disk for disk in known if (disk.namespace, disk.claim) not in served]
     claims = [(disk.namespace, disk.claim) for disk in found]
     for claim in claims:
         if claims.count(claim) > 1:
@@ -154,4 +158,6 @@ def _disk(entry: dict[str, Any]) -> Disk:
         volume=tags.get(_VOLUME) or entry["name"],
         gibibytes=int(entry["properties"].get("diskSizeGB") or 0),
         zone=f"{names.location(entry['location'])}-{zones[0]}" if zones else "",
+        # https://learn.microsoft.com/rest/api/compute/disks/get#diskstate ("Reserved": of a machine that is stopped)
+        used=entry["properties"].get("diskState") in ("Attached", "Reserved", "Frozen"),
     )

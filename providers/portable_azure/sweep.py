@@ -8,7 +8,7 @@ from portable.errors import ProviderError
 from portable.events import Emit
 from portable.provider import Leftover
 from portable.spec.model import Cluster
-from portable_azure import access, identities, kept, names
+from portable_azure import access, identities, kept, names, operations
 from portable_azure.failures import told
 from portable_azure.groups import delete_group
 from portable_azure.session import Session
@@ -47,7 +47,7 @@ def _remove(session: Session, leftover: Leftover, emit: Emit) -> str:
     if leftover.kind == DISK:
         kept.delete_disk(session, leftover.id, emit)
     elif leftover.kind == ACCOUNT:
-        session.resources.resources.begin_delete_by_id(leftover.id, api_version=_STORAGE_API).result()
+        _remove_account(session, leftover.id, emit)
     elif leftover.kind == TRUST:
         identities.remove(session, leftover.id)
     elif leftover.kind == GROUP:
@@ -55,6 +55,16 @@ def _remove(session: Session, leftover: Leftover, emit: Emit) -> str:
     else:
         return "portable did not make it"
     return ""
+
+
+def _remove_account(session: Session, account: str, emit: Emit) -> None:
+    begin = session.resources.resources.begin_delete_by_id
+    operations.finish(
+        session,
+        lambda **resumed: begin(account, api_version=_STORAGE_API, **resumed),
+        what=f"deleting the storage account {account.rpartition('/')[2]}",
+        emit=emit,
+    )
 
 
 def _remove_group(session: Session, group: str, emit: Emit) -> str:
@@ -68,10 +78,15 @@ def _remove_group(session: Session, group: str, emit: Emit) -> str:
 
 
 def _groups(session: Session, cluster: str) -> list[str]:
-    """AKS hands a cluster's tags on to the group of its nodes."""
+    """AKS hands a cluster's tags on to the group of its nodes, and notes there whose it is. Another's group with our tag is not ours."""
     wanted = f"tagName eq '{names.STACK_TAG}' and tagValue eq '{names.stack(cluster)}'"
+    manager = names.cluster_id(session.subscription, names.group(cluster), cluster).lower()
     with told("looking for what was left"):
-        return sorted(str(group.name) for group in session.resources.resource_groups.list(filter=wanted))
+        tagged = {
+            str(group.name): str(group.managed_by or "").lower()
+            for group in session.resources.resource_groups.list(filter=wanted)
+        }
+    return sorted(name for name, by in tagged.items() if name.startswith(names.PREFIX) or by == manager)
 
 
 def _inside(session: Session, cluster: str, group: str) -> list[Leftover]:

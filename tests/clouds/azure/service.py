@@ -237,13 +237,14 @@ class AzureService:
         self._make_group(name, call.body["location"], call.body.get("tags", {}))
         return _reply(200 if live else 201, self.groups[name.lower()])
 
-    def _make_group(self, name: str, location: str, tags: dict[str, str]) -> None:
+    def _make_group(self, name: str, location: str, tags: dict[str, str], manager: str = "") -> None:
         self.groups[name.lower()] = {
             "id": f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{name}",
             "name": name,
             "type": "Microsoft.Resources/resourceGroups",
             "location": location,
             "tags": tags,
+            **({"managedBy": manager} if manager else {}),
             "properties": {"provisioningState": "Succeeded"},
         }
 
@@ -346,7 +347,7 @@ class AzureService:
                 call.body["location"],
                 {"id": call.path, "nodeResourceGroup": node_group},
             )
-            self._make_group(node_group, call.body["location"], dict(made.get("tags", {})))
+            self._make_group(node_group, call.body["location"], dict(made.get("tags", {})), call.path)
             self.clusters[key] = made
         else:
             aks.changed_cluster(live, call.body)

@@ -12,6 +12,7 @@ from portable.provider import Identities, KeptData, KeptVolumes, Sweep, Tokens
 from portable.spec.model import Cluster
 from portable_azure import audit
 from tests.clouds.azure.service import SUBSCRIPTION
+from tests.clouds.front import HttpReply
 from tests.contract.azure.conftest import AUTOMATIC, STANDARD, Bench
 
 pytestmark = pytest.mark.contract
@@ -90,6 +91,18 @@ def test_two_disks_of_one_claim_are_not_chosen_between(bench: Bench) -> None:
         bench.plugin().persistent_volumes(AUTOMATIC, "shop")
 
 
+def test_a_claim_whose_disk_is_in_use_needs_none(bench: Bench) -> None:
+    bench.up(AUTOMATIC)
+    for name, claim in (("pvc-1", "shop/data"), ("pvc-2", "shop/data"), ("pvc-3", "shop/free")):
+        bench.service.disk(DATA, name, claim=claim)
+    disk = next(body for id, body in bench.service.things.items() if id.endswith("/pvc-1"))
+    for state in ("Attached", "Reserved"):
+        disk["properties"]["diskState"] = state
+        (volume,) = bench.plugin().persistent_volumes(AUTOMATIC, "shop")
+        assert volume["metadata"]["name"] == "pvc-3"
+    assert len(bench.plugin().kept_data(AUTOMATIC, "shop")) == 3, "what is in use is data all the same"
+
+
 def test_an_existing_cluster_has_no_data_of_ours(bench: Bench) -> None:
     theirs = Cluster("shop", existing=True)
     plugin = bench.plugin()
@@ -137,6 +150,34 @@ def test_the_sweep_leaves_what_others_have(bench: Bench) -> None:
     bench.up(replace(AUTOMATIC, name="shop-two"))
     bench.service._make_group("portable-shop", "westeurope", {})
     assert bench.plugin().leftovers(AUTOMATIC) == ()
+
+
+def test_a_group_with_our_tag_that_no_cluster_of_ours_manages_is_left(bench: Bench) -> None:
+    """Somebody has tagged it by hand, or an app with all of its neighbours' tags was copied."""
+    tag = {"portable:stack": "azure.shop"}
+    other = f"/subscriptions/{SUBSCRIPTION}/resourcegroups/portable-two/providers/Microsoft.ContainerService/managedClusters/two"
+    bench.service._make_group("theirs", "westeurope", tag)
+    bench.service._make_group("MC_portable-two_two_westeurope", "westeurope", tag, other)
+    assert bench.plugin().leftovers(AUTOMATIC) == ()
+
+
+def test_a_long_removal_is_told(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.up(AUTOMATIC)
+    bench.service.clusters.clear()
+    plugin = bench.plugin()
+    account = next(each for each in plugin.leftovers(AUTOMATIC) if each.kind == "storage account")
+    bench.service.slow = 400
+    work = bench.service._started(lambda: None, ["InProgress"] * 400)
+    location = f"{bench.world.front.url}/subscriptions/{SUBSCRIPTION}/operationresults/{work.id}?api-version=2025-04-01"
+    monkeypatch.setattr(bench.service, "_thing_delete", lambda _call: HttpReply(202, b"", {"Location": location}))
+    told: list[str] = []
+
+    def goes_on(event: object) -> None:
+        told.append(getattr(event, "detail", ""))
+        work.states.clear()
+
+    assert plugin.remove(AUTOMATIC, account, goes_on) == ""
+    assert told[0].startswith(f"deleting the storage account {audit.account(SUBSCRIPTION, 'shop')}: InProgress")
 
 
 def test_a_service_account_is_trusted_by_its_identity(bench: Bench) -> None:
