@@ -5,13 +5,14 @@ A record set of another type at the same name has to go first: this service chan
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
 from portable.dns.records import closest, refuse_at_top
+from portable.events import nowhere
 from portable.provider import ADDRESS_TYPES, Record
-from portable_azure import failures
+from portable_azure import failures, operations
 from portable_azure.session import Session
 
 API_VERSION = "2018-05-01"
@@ -50,17 +51,25 @@ class AzureDns:
         for other in live:
             if other.type != record.type:
                 self.delete(zone, other)
-        with failures.told(f"writing the DNS record of {record.name}"):
+        doing = f"writing the DNS record of {record.name}"
+        with failures.told(doing):
             body: Any = {"properties": _properties(record)}
             at = self._id(zone, record.name, record.type)
-            self._session.resources.resources.begin_create_or_update_by_id(at, body, api_version=API_VERSION).result()
+            begin = self._session.resources.resources.begin_create_or_update_by_id
+            self._finish(lambda **resumed: begin(at, body, api_version=API_VERSION, **resumed), doing)
 
     def delete(self, zone: str, record: Record) -> None:
-        with failures.told(f"deleting the DNS record of {record.name}"):
+        doing = f"deleting the DNS record of {record.name}"
+        with failures.told(doing):
             at = self._id(zone, record.name, record.type)
-            self._session.resources.resources.begin_delete_by_id(at, api_version=API_VERSION).result()
+            begin = self._session.resources.resources.begin_delete_by_id
+            self._finish(lambda **resumed: begin(at, api_version=API_VERSION, **resumed), doing)
 
     # -- calls -----------------------------------------------------------------------------------------------------
+
+    def _finish(self, begin: Callable[..., Any], what: str) -> None:
+        """Bounded; done within a second as a rule, so that there is no progress to tell."""
+        operations.finish(self._session, begin, what=what, emit=nowhere)
 
     def _zones(self) -> dict[str, str]:
         """id -> domain."""

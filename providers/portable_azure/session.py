@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import logging
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 # The application that stands for every AKS API server; the same in all tenants of the public cloud.
 # https://learn.microsoft.com/azure/aks/kubelogin-authentication
 AKS_SERVER = "6dae42f8-4368-4678-94ff-3960e28e3630"
+
+# What it has to say reaches a person as an error of ours; its own lines would only stand between.
+logging.getLogger("azure").addHandler(logging.NullHandler())
 
 
 class Session:

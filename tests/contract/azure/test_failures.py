@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from portable.errors import ClusterGone, ProviderError, SpecError
+from portable.provider import Record
 from portable.spec.model import Cluster, Nodes
-from portable_azure import Azure
+from portable_azure import Azure, operations
 from portable_azure.session import Session
 from tests.clouds.azure.aks import Body, Refusal
-from tests.clouds.front import Fault
+from tests.clouds.azure.service import SUBSCRIPTION
+from tests.clouds.azure.world import serving
+from tests.clouds.front import Fault, HttpReply, HttpRequest
 from tests.contract.azure.conftest import AUTOMATIC, STANDARD, Bench, fast
+from tests.contract.dns.azure_dns import GROUP, ZONES, AzureDnsService
 
 pytestmark = pytest.mark.contract
 
@@ -190,6 +198,44 @@ def test_no_subscription_and_no_location_name_every_place_looked_at(
     (tmp_path / "config").write_text("[defaults]\nlocation = North Europe\n")
     inputs = Azure().cluster(AUTOMATIC)[2].inputs
     assert (inputs["subscription"], inputs["location"]) == ("bbb", "northeurope")
+
+
+def test_what_the_sdk_logs_does_not_stand_between(bench: Bench) -> None:
+    asks = (
+        "from portable.errors import ProviderError\nfrom portable_azure.session import Session\n"
+        "try:\n    Session().cluster_token()\nexcept ProviderError as error:\n    print(error.message)"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "AZURE_CLIENT_SECRET"}
+    asked = subprocess.run([sys.executable, "-c", asks], env=environment, capture_output=True, text=True, check=True)
+    assert "no Azure credentials were found" in asked.stdout
+    assert asked.stderr == ""
+
+
+def test_a_dns_record_is_not_waited_for_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    service = AzureDnsService()
+    service.account.slow = 400
+    work = service.account._started(lambda: None, ["InProgress"] * 400)
+    with serving(service) as world:  # pyright: ignore[reportArgumentType]
+        for name, value in world.environment.items():
+            monkeypatch.setenv(name, value)
+        answer = service.answer
+        at = f"{world.front.url}/subscriptions/{SUBSCRIPTION}/operationresults/{work.id}?api-version=2025-04-01"
+
+        def slow(request: HttpRequest) -> HttpReply:
+            return HttpReply(202, b"", {"Location": at}) if request.method in ("PUT", "DELETE") else answer(request)
+
+        monkeypatch.setattr(service, "answer", slow)
+        monkeypatch.setattr(operations, "TIMEOUT", 0.0)
+        zone, record = (
+            f"{GROUP}/providers/Microsoft.Network/dnszones/{ZONES[0]}",
+            Record("a.example.test", "A", ("192.0.2.1",)),
+        )
+        zones = Azure(fast()).dns(AUTOMATIC)
+        for change in (zones.upsert, zones.delete):
+            error = refused(partial(change, zone, record))
+            assert error.message.startswith(("writing the DNS record of a.", "deleting the DNS record of a."))
+            assert "is not done after" in error.message
+        work.states.clear()
 
 
 def test_an_unknown_subscription_is_told(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
