@@ -15,7 +15,7 @@ from portable.errors import Problem, ProviderError
 from portable.events import Emit, Step
 from portable.polling import Pending, poll
 from portable.provider import ClusterState, Diff, Inputs, Outputs
-from portable_gcp import naming, operations, ownership, pools, settings, versions
+from portable_gcp import naming, operations, ownership, pools, settings, versions, zones
 from portable_gcp.operations import HOUR
 from portable_gcp.place import Place, zone_of
 from portable_gcp.session import Google, Refused, word
@@ -105,8 +105,9 @@ class Cluster:
         google, place = self._google, _place(inputs)
         version = versions.choose(inputs["version"], versions.offered(google, place), place.region)
         first = inputs.get("firstPool") or None
-        zones = pools.zones(google, place) if first else []
-        message = settings.cluster_message(inputs, version, zones, pools.message(first, zones) if first else None)
+        in_zones = zones.of_region(google, place) if first else []
+        pool = pools.message(first, in_zones) if first else None
+        message = settings.cluster_message(inputs, version, in_zones, pool)
 
         def start() -> Any:
             try:

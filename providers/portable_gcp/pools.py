@@ -5,7 +5,7 @@ inputs   name, pool (its name in the spec), cluster, project, region, machine ("
 outputs  these as they live, and zones, nodes (of a fixed pool), status
 
 GKE counts per zone. A pool of a fixed size is therefore put into as many zones (three at most) as divide it, so that it has
-exactly the nodes that were asked for.
+exactly the nodes that were asked for; a live one stays in its zones with volumes.
 """
 
 from __future__ import annotations
@@ -17,12 +17,11 @@ from portable.errors import Problem, ProviderError
 from portable.events import Emit, Step
 from portable.polling import Pending, poll
 from portable.provider import Diff, Inputs, Outputs
-from portable_gcp import compute, machines, naming, operations, ownership, versions
+from portable_gcp import compute, machines, naming, operations, ownership, versions, zones
 from portable_gcp.place import Place
 from portable_gcp.session import SCOPE, Google, Refused, word
 
 USUAL = "2-4 min"
-MOST_ZONES = 3
 _POOLS = "container.projects.locations.clusters.nodePools"
 
 
@@ -95,7 +94,7 @@ class NodePool:
     def _make(self, inputs: Inputs, emit: Emit) -> None:
         google, place = self._google, _place(inputs)
         parent = f"{place.parent}/clusters/{inputs['cluster']}"
-        body = message(inputs, zones(google, place))
+        body = message(inputs, zones.of_region(google, place))
 
         def start() -> Any:
             return google.container(f"{_POOLS}.create", parent=parent, node_pool=body)
@@ -117,22 +116,47 @@ class NodePool:
         changes = _differing(live, inputs)
         if not changes:
             return live
-        wanted = _zones(inputs, zones(self._google, _place(inputs)))
+        resized = {"min", "max", "nodes"} & set(changes)
+        # before anything is changed, as this may refuse
+        wanted = self._wanted_zones(live, inputs) if resized else live["zones"]
         what = f"node pool {inputs['name']}"
         if "machine" in changes:
             request = {"machine_type": inputs["machine"]}
             self._change("update", inputs, request, f"{what}: {inputs['machine']}", emit)
-        if {"min", "max", "nodes"} & set(changes):
-            if live["zones"] != wanted:
-                self._change("update", inputs, {"locations": wanted}, f"{what}: {', '.join(wanted)}", emit)
-            if live["max"] != inputs["max"] or inputs["max"]:
-                self._change("setAutoscaling", inputs, {"autoscaling": _autoscaling(inputs)}, f"{what}: size", emit)
-            if not inputs["max"]:
-                count = inputs["min"] // max(len(wanted), 1)
-                self._change("setSize", inputs, {"node_count": count}, f"{what}: {inputs['min']} nodes", emit)
+        if resized:
+            self._resize(live, inputs, wanted, what, emit)
         if "version" in changes:
             self._upgrade(inputs, emit)
         return self._read(inputs)
+
+    def _wanted_zones(self, live: Outputs, inputs: Inputs) -> list[str]:
+        google, place = self._google, _place(inputs)
+        region = zones.of_region(google, place)
+        if inputs["max"]:
+            return region
+        held = zones.with_volumes(google, place, inputs["cluster"])
+        wanted = zones.fixed(inputs["min"], region, live["zones"], live["nodes"], held)
+        if not wanted:
+            raise _would_strand(inputs, live["zones"], sorted(held & set(live["zones"])))
+        return wanted
+
+    def _resize(self, live: Outputs, inputs: Inputs, wanted: list[str], what: str, emit: Emit) -> None:
+        each = inputs["min"] // len(wanted)
+
+        def spread() -> None:
+            if live["zones"] != wanted:
+                self._change("update", inputs, {"locations": wanted}, f"{what}: {', '.join(wanted)}", emit)
+
+        def size() -> None:
+            if live["max"] != inputs["max"] or inputs["max"]:
+                self._change("setAutoscaling", inputs, {"autoscaling": _autoscaling(inputs)}, f"{what}: size", emit)
+            if not inputs["max"]:
+                self._change("setSize", inputs, {"node_count": each}, f"{what}: {inputs['min']} nodes", emit)
+
+        # a new zone begins with as many nodes as the others have: never more in all than before or afterwards
+        fewer = not inputs["max"] and live["nodes"] > each * len(live["zones"])
+        for step in (size, spread) if fewer else (spread, size):
+            step()
 
     def _upgrade(self, inputs: Inputs, emit: Emit) -> None:
         place = _place(inputs)
@@ -182,15 +206,9 @@ class NodePool:
         return total
 
 
-def zones(google: Google, place: Place) -> list[str]:
-    """The zones of a region that clusters are spread over: three at most, by name."""
-    found = google.rest("compute.regions.get", project=place.project, region=place.region)
-    return sorted(link.rpartition("/")[2] for link in found.get("zones", []))[:MOST_ZONES]
-
-
 def message(inputs: Inputs, region_zones: list[str]) -> dict[str, Any]:
     """A container_v1.NodePool."""
-    in_zones = _zones(inputs, region_zones)
+    in_zones = region_zones if inputs["max"] else zones.fixed(inputs["min"], region_zones)
     pool: dict[str, Any] = {
         "name": inputs["name"],
         "locations": in_zones,
@@ -247,11 +265,14 @@ def _differing(live: Outputs, new: Inputs) -> tuple[str, ...]:
     return tuple(changes)
 
 
-def _zones(inputs: Inputs, region_zones: list[str]) -> list[str]:
-    if inputs["max"]:
-        return region_zones
-    counts = range(len(region_zones), 0, -1)
-    return region_zones[: next((count for count in counts if inputs["min"] % count == 0), 1)]
+def _would_strand(inputs: Inputs, live: list[str], held: list[str]) -> ProviderError:
+    count, many = inputs["min"], len(live)
+    fitting = [str(number) for number in (count // many * many, (count // many + 1) * many) if number]
+    return ProviderError(
+        f"{where(inputs['pool'])}: {count} nodes would leave a zone with volumes, whose pods could then never start",
+        detail=f"GKE counts nodes per zone; the pool is in {', '.join(live)}, and volumes are in {', '.join(held)}",
+        fix=f"ask for {' or '.join(fitting)} nodes, or set its max too (to {count}, say): then GKE's autoscaler counts over all zones",
+    )
 
 
 def _live_zones(live: Any) -> list[str]:

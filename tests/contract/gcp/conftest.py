@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -56,6 +58,27 @@ class World:
             for call in self.calls()
             if not call.endswith((".get", ".list", "List", "getIamPolicy", "Config", "token"))
         ]
+
+
+def disk(
+    google: World, claim: str, namespace: str = "shop-prod", cluster: str = "shop", zone: str = "b", **fields: Any
+) -> str:
+    """As the disks' driver makes them from our class: https://github.com/kubernetes-sigs/gcp-compute-persistent-disk-csi-driver"""
+    noted = {
+        "kubernetes.io/created-for/pv/name": f"pvc-{namespace}-{claim}",
+        "kubernetes.io/created-for/pvc/name": claim,
+        "kubernetes.io/created-for/pvc/namespace": namespace,
+        "storage.gke.io/created-by": "pd.csi.storage.gke.io",
+    }
+    return google.cloud.compute.put(
+        f"zones/europe-west1-{zone}",
+        "disks",
+        f"pvc-{namespace}-{claim}",
+        sizeGb="20",
+        labels={"portable-stack": f"gcp-{cluster}"},
+        description=json.dumps(noted),
+        **fields,
+    )
 
 
 @pytest.fixture

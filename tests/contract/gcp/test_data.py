@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from typing import Any
 
 import pytest
 
@@ -14,30 +12,11 @@ from portable.provider import Leftover
 from portable.spec.model import Cluster
 from portable_gcp import calls
 from tests.clouds.gcp.compute import ROOT
-from tests.contract.gcp.conftest import STANDARD, World
+from tests.contract.gcp.conftest import STANDARD, World, disk
 
 pytestmark = pytest.mark.contract
 SHOP = Cluster(name="shop")
 _GLOBAL = f"{ROOT}/projects/acme-shop/global"
-
-
-def disk(google: World, claim: str, namespace: str = "shop-prod", cluster: str = "shop", **fields: Any) -> str:
-    """As the disks' driver makes them from our class: https://github.com/kubernetes-sigs/gcp-compute-persistent-disk-csi-driver"""
-    noted = {
-        "kubernetes.io/created-for/pv/name": f"pvc-{namespace}-{claim}",
-        "kubernetes.io/created-for/pvc/name": claim,
-        "kubernetes.io/created-for/pvc/namespace": namespace,
-        "storage.gke.io/created-by": "pd.csi.storage.gke.io",
-    }
-    return google.cloud.compute.put(
-        "zones/europe-west1-b",
-        "disks",
-        f"pvc-{namespace}-{claim}",
-        sizeGb="20",
-        labels={"portable-stack": f"gcp-{cluster}"},
-        description=json.dumps(noted),
-        **fields,
-    )
 
 
 def share(google: World) -> str:

@@ -9,7 +9,7 @@ import pytest
 from portable.errors import ProviderError
 from portable.events import nowhere
 from portable.spec.model import Cluster, Nodes
-from tests.contract.gcp.conftest import STANDARD, World
+from tests.contract.gcp.conftest import STANDARD, World, disk
 
 pytestmark = pytest.mark.contract
 SHOP = Cluster(name="shop", pools=STANDARD)
@@ -95,6 +95,60 @@ def test_scaling(google: World) -> None:
     google.up(more)
     assert pool(google, "big")["autoscaling"]["enabled"] is True
     assert google.up(more) == []
+
+
+def zones(google: World, name: str) -> str:
+    """Their letters."""
+    return "".join(zone[-1] for zone in sorted(pool(google, name)["locations"]))
+
+
+def test_a_pool_stays_in_the_zones_with_volumes(google: World) -> None:
+    google.up(SHOP)
+    disk(google, "data-db-0", zone="c")
+    for count, in_zones in ((4, "ac"), (5, "c"), (1, "c"), (2, "ac"), (3, "abc"), (1, "c")):
+        google.up(scaled(default=Nodes(min=count)))
+        assert (nodes(google, "default"), zones(google, "default")) == (count, in_zones)
+
+
+def test_a_size_that_would_leave_a_zone_with_volumes_is_refused(google: World) -> None:
+    google.up(SHOP)
+    for zone in "abc":
+        disk(google, f"data-db-{zone}", zone=zone)
+    google.calls()
+    with pytest.raises(
+        ProviderError, match=r"cluster\.pools\.default: 4 nodes would leave a zone with volumes"
+    ) as caught:
+        google.up(scaled(default=Nodes(min=4, cpu="8")))
+    assert "volumes are in europe-west1-a, europe-west1-b, europe-west1-c" in caught.value.detail
+    assert caught.value.fix.startswith("ask for 3 or 6 nodes, or set its max too (to 4, say)")
+    assert google.writes() == []
+    with pytest.raises(ProviderError, match="2 nodes would leave") as caught:
+        google.up(scaled(default=Nodes(min=2)))
+    assert caught.value.fix.startswith("ask for 3 nodes, or")
+    # both ways out that it names
+    google.up(scaled(default=Nodes(min=6)))
+    assert (nodes(google, "default"), zones(google, "default")) == (6, "abc")
+    google.up(scaled(default=Nodes(min=4, max=4)))
+    assert zones(google, "default") == "abc"
+
+
+def test_a_pool_is_never_larger_than_before_or_afterwards(google: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    google.up(SHOP)
+    sizes: list[int] = []
+    resize = google.cloud.gke._resize
+
+    def noted(cluster: dict, resized: dict, count: int) -> None:
+        sizes.append(count * len(resized["locations"]))
+        resize(cluster, resized, count)
+
+    monkeypatch.setattr(google.cloud.gke, "_resize", noted)
+    before = 3
+    for count in (4, 3, 5, 6, 1, 2, 5, 3, 6, 5, 9):
+        sizes.clear()
+        google.up(scaled(default=Nodes(min=count)))
+        assert nodes(google, "default") == count
+        assert max(sizes) <= max(before, count), (before, count)
+        before = count
 
 
 def test_nodes_that_somebody_took_away_are_put_back(google: World) -> None:

@@ -17,6 +17,17 @@ from tests.contract.gcp.conftest import World
 pytestmark = pytest.mark.contract
 SHOP = Cluster(name="shop")
 _CREATE = "container.projects.locations.clusters.create"
+# as issues on GitHub quote Google, now and in 2020
+_NO_QUOTA_PROJECT = (
+    (
+        "Your application is authenticating by using local Application Default Credentials. The compute.googleapis.com "
+        "API requires a quota project, which is not set by default."
+    ),
+    (
+        "Your application has authenticated using end user credentials from the Google Cloud SDK or Google Cloud Shell "
+        "which are not supported by the compute.googleapis.com."
+    ),
+)
 
 
 def test_a_cluster_that_gke_gives_up_on_says_why_and_the_next_up_replaces_it(google: World) -> None:
@@ -79,15 +90,7 @@ def test_an_api_that_is_not_enabled_is_named(google: World) -> None:
     assert caught.value.fix == "`gcloud services enable compute.googleapis.com`"
 
 
-@pytest.mark.parametrize(
-    "said",
-    [
-        "Your application is authenticating by using local Application Default Credentials. The compute.googleapis.com API "
-        "requires a quota project, which is not set by default.",
-        "Your application has authenticated using end user credentials from the Google Cloud SDK or Google Cloud Shell "
-        "which are not supported by the compute.googleapis.com.",
-    ],
-)
+@pytest.mark.parametrize("said", _NO_QUOTA_PROJECT)
 def test_a_login_without_a_quota_project_is_told_how_to_get_one(google: World, said: str) -> None:
     google.cloud.denied["compute.networks.get"] = said
     with pytest.raises(ProviderError, match="name no project whose quota") as caught:
