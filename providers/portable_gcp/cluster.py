@@ -106,7 +106,7 @@ class Cluster:
         version = versions.choose(inputs["version"], versions.offered(google, place), place.region)
         first = inputs.get("firstPool") or None
         in_zones = zones.of_region(google, place) if first else []
-        pool = pools.message(first, in_zones) if first else None
+        pool = pools.message(first, pools.first_zones(google, first, in_zones)) if first else None
         message = settings.cluster_message(inputs, version, in_zones, pool)
 
         def start() -> Any:

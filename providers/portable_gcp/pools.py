@@ -94,7 +94,7 @@ class NodePool:
     def _make(self, inputs: Inputs, emit: Emit) -> None:
         google, place = self._google, _place(inputs)
         parent = f"{place.parent}/clusters/{inputs['cluster']}"
-        body = message(inputs, zones.of_region(google, place))
+        body = message(inputs, first_zones(google, inputs, zones.of_region(google, place)))
 
         def start() -> Any:
             return google.container(f"{_POOLS}.create", parent=parent, node_pool=body)
@@ -206,9 +206,15 @@ class NodePool:
         return total
 
 
-def message(inputs: Inputs, region_zones: list[str]) -> dict[str, Any]:
+def first_zones(google: Google, inputs: Inputs, region: list[str]) -> list[str]:
+    """Where a pool begins: rather where volumes are, as those of an earlier cluster or of the pool that this one follows."""
+    if inputs["max"] or inputs["min"] % len(region) == 0:
+        return region
+    return zones.fixed(inputs["min"], region, held=zones.with_volumes(google, _place(inputs), inputs["cluster"]))
+
+
+def message(inputs: Inputs, in_zones: list[str]) -> dict[str, Any]:
     """A container_v1.NodePool."""
-    in_zones = region_zones if inputs["max"] else zones.fixed(inputs["min"], region_zones)
     pool: dict[str, Any] = {
         "name": inputs["name"],
         "locations": in_zones,

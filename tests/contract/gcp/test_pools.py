@@ -110,6 +110,20 @@ def test_a_pool_stays_in_the_zones_with_volumes(google: World) -> None:
         assert (nodes(google, "default"), zones(google, "default")) == (count, in_zones)
 
 
+def test_a_pool_begins_where_kept_volumes_are(google: World) -> None:
+    disk(google, "data-db-0", zone="c")
+    google.up(scaled(default=Nodes(min=1), more=Nodes(min=2)))
+    assert (zones(google, "default"), zones(google, "more")) == ("c", "ac")
+    # and one that takes over from another
+    google.up(scaled(default=Nodes(min=1, spot=True), more=Nodes(min=2)))
+    assert zones(google, "default-spot") == "c"
+    first = Cluster(name="first", pools={"default": Nodes(min=1)})
+    disk(google, "data-db-0", zone="b", cluster="first")
+    (google.folder / "state.json").unlink()
+    google.up(first)
+    assert google.cloud.gke.clusters["first"]["nodePools"][0]["locations"] == ["europe-west1-b"]
+
+
 def test_a_size_that_would_leave_a_zone_with_volumes_is_refused(google: World) -> None:
     google.up(SHOP)
     for zone in "abc":
