@@ -11,7 +11,8 @@ This module stays light: what needs the SDK is imported by the method that needs
     credentials, identities            kubeconfig and tokens; cloud identities of workloads
     kept, sweep                        disks that outlive their cluster; what was left behind
     dns, certificates                  Route 53 and ACM, for routes
-    checks, permissions, prices        doctor, the IAM policy, list prices
+    checks, simulation                 doctor, which permissions are missing
+    permissions, prices                the IAM policy, list prices
 """
 
 from __future__ import annotations

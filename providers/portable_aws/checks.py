@@ -9,9 +9,9 @@ from portable.provider import Check
 from portable.spec.model import Cluster
 from portable_aws import eks as service
 from portable_aws import machines, versions
-from portable_aws.access import caller
-from portable_aws.permissions import CALLS, OPTIONAL, TABLE
+from portable_aws.permissions import CALLS, OPTIONAL
 from portable_aws.session import Sdk
+from portable_aws.simulation import Simulation
 from portable_aws.words import explained
 
 # Codes: `aws service-quotas list-service-quotas`. https://docs.aws.amazon.com/general/latest/gr/eks.html, vpc-service.html
@@ -19,7 +19,6 @@ _VPCS = ("vpc", "L-F678F1CE")
 _ADDRESSES = ("ec2", "L-0263D0A3")
 _VCPUS = {False: ("ec2", "L-1216C47A"), True: ("ec2", "L-34B43A08")}
 _MORE = "ask for more in the console under Service Quotas, or remove what is no longer needed"
-_PAGE = 100
 _PARTITIONS = ("aws", "aws-us-gov", "aws-cn")
 
 
@@ -35,7 +34,7 @@ def run(sdk: Sdk, cluster: Cluster) -> Sequence[Check]:
         return [_missing("credentials", error)]
     checks = [Check("credentials", "ok", f"{principal} (from: {sdk.credentials_source()})"), _region(sdk, region)]
     if checks[-1].status == "ok":
-        checks += [_guarded("version", lambda: _version(sdk, region, cluster)), _permissions(sdk, region)]
+        checks += [_guarded("version", lambda: _version(sdk, region, cluster)), _permissions(sdk, region, cluster)]
         checks += _quotas(sdk, region, cluster)
     return checks
 
@@ -58,33 +57,17 @@ def _version(sdk: Sdk, region: str, cluster: Cluster) -> Check:
     return Check("version", "ok", f"Kubernetes {version} is in standard support")
 
 
-def _permissions(sdk: Sdk, region: str) -> Check:
+def _permissions(sdk: Sdk, region: str, cluster: Cluster) -> Check:
     """Asked of IAM, which answers for what the account's policies say; those of its organization come on top."""
     try:
         with explained(sdk):
-            principal, iam = caller(sdk, region), sdk.iam(region)
-            # the policy that `providers show` prints allows these on roles of ours only, and on "*" they would be denied
-            account, roles = principal.split(":")[4], TABLE["Roles"]
-            ours = [f"arn:{sdk.partition(region)}:iam::{account}:role/portable-doctor"]
-            others = [call for call in CALLS if call not in roles]
-            pages = [others[start : start + _PAGE] for start in range(0, len(others), _PAGE)]
-            simulate = iam.get_paginator("simulate_principal_policy").paginate
-            answers = [
-                *(page for asked in pages for page in simulate(PolicySourceArn=principal, ActionNames=asked)),
-                *simulate(PolicySourceArn=principal, ActionNames=list(roles), ResourceArns=ours),
-            ]
-            denied = [
-                result["EvalActionName"]
-                for answer in answers
-                for result in answer["EvaluationResults"]
-                if result["EvalDecision"] != "allowed"
-            ]
+            denied = Simulation(sdk, region).denied(cluster)
     except ProviderError as error:
         return _unasked("permissions", error)
     needed = sorted(set(denied) - set(OPTIONAL))
     if needed:
         return Check("permissions", "missing", ", ".join(needed), fix="`portable providers show aws` prints the policy")
-    return Check("permissions", "ok", f"all {len(CALLS)} calls are allowed")
+    return Check("permissions", "ok", f"all {len(CALLS)} calls are allowed, and the roles that they hand on")
 
 
 def _quotas(sdk: Sdk, region: str, cluster: Cluster) -> list[Check]:

@@ -114,6 +114,8 @@ IMPLIED = {
     "Roles": ("iam:TagRole",),
     "Logs": ("logs:TagResource",),
 }
+# Whom roles of ours are handed to.
+HANDED_TO = ("eks.amazonaws.com", "ec2.amazonaws.com", "pods.eks.amazonaws.com")
 _OUR_ROLES = ["arn:*:iam::*:role/portable-*"]
 _RESOURCES = {"Roles": _OUR_ROLES}
 # Those that `doctor` can do without: it says what it could not look at.
@@ -152,11 +154,7 @@ _HANDED_ON = (
         "Effect": "Allow",
         "Action": "iam:PassRole",
         "Resource": _OUR_ROLES,
-        "Condition": {
-            "StringEquals": {
-                "iam:PassedToService": ["eks.amazonaws.com", "ec2.amazonaws.com", "pods.eks.amazonaws.com"]
-            }
-        },
+        "Condition": {"StringEquals": {"iam:PassedToService": list(HANDED_TO)}},
     },
     {
         # for `identity:` in a spec; narrow it to the roles that apps may have

@@ -216,17 +216,23 @@ def _quota(given: Mapping[str, str]) -> HttpReply:
 
 def _simulated(form: Form, denied: set[str]) -> HttpReply:
     """For someone who has exactly the policy that `portable providers show aws` prints, less what is `denied`. Without a
-    resource IAM takes "*", which only a statement for "*" allows."""
+    resource IAM takes "*", which only a statement for "*" allows; without a value for it no condition holds."""
     from portable_aws.permissions import policy
 
     asked = [values[0] for name, values in sorted(form.items()) if name.startswith("ActionNames.member.")]
     (on,) = form.get("ResourceArns.member.1", ["*"])
+    (key,) = form.get("ContextEntries.member.1.ContextKeyName", [""])
+    (value,) = form.get("ContextEntries.member.1.ContextKeyValues.member.1", [""])
 
     def decision(call: str) -> str:
         allowed = any(
-            call in statement["Action"] and any(fnmatchcase(on, one) for one in _listed(statement["Resource"]))
+            call in _listed(statement["Action"])
+            and any(fnmatchcase(on, one) for one in _listed(statement["Resource"]))
+            and all(
+                key == name and value in _listed(values)
+                for name, values in statement.get("Condition", {}).get("StringEquals", {}).items()
+            )
             for statement in policy()["Statement"]
-            if "Condition" not in statement
         )
         return "allowed" if allowed and call not in denied else "implicitDeny"
 

@@ -362,6 +362,39 @@ def test_the_printed_policy_is_enough_for_doctor(world: World) -> None:
     assert checks["permissions"].status == "ok", checks["permissions"].detail
 
 
+@pytest.mark.parametrize("call", ["ec2:RunInstances", "eks:TagResource", "iam:TagRole", "logs:TagResource"])
+def test_doctor_asks_for_what_comes_with_a_call(world: World, call: str) -> None:
+    world.service.denied.add(call)
+    checks = {check.name: check for check in world.provider().doctor(SHOP, fix=False, emit=nowhere)}
+    assert (checks["permissions"].status, checks["permissions"].detail) == ("missing", call)
+
+
+def test_doctor_asks_whether_roles_may_be_handed_on(world: World) -> None:
+    world.service.denied.add("iam:PassRole")
+    checks = {check.name: check for check in world.provider().doctor(SHOP, fix=False, emit=nowhere)}
+    assert checks["permissions"].status == "missing"
+    services = ("ec2.amazonaws.com", "eks.amazonaws.com", "pods.eks.amazonaws.com")
+    assert checks["permissions"].detail == ", ".join(f"iam:PassRole to {service}" for service in services)
+
+
+def test_doctor_asks_for_the_first_use_of_an_account_alone(world: World) -> None:
+    world.service.denied.add("iam:CreateServiceLinkedRole")
+    spot = replace(SHOP, pools={"default": Nodes(min=1, spot=True)})
+    services = ("eks-nodegroup", "eks", "spot")
+
+    def found(cluster: Cluster) -> tuple[str, str]:
+        checks = {check.name: check for check in world.provider().doctor(cluster, fix=False, emit=nowhere)}
+        return checks["permissions"].status, checks["permissions"].detail
+
+    named = [f"iam:CreateServiceLinkedRole for {service}.amazonaws.com" for service in services]
+    assert found(SHOP) == ("missing", named[1])
+    assert found(spot) == ("missing", ", ".join(named))
+    # moto makes it under another name than AWS
+    boto3.client("iam").create_role(RoleName="AWSServiceRoleForAmazonEKS", AssumeRolePolicyDocument="{}")
+    assert found(SHOP)[0] == "ok"
+    assert found(spot) == ("missing", f"{named[0]}, {named[2]}")
+
+
 def test_a_route_that_leads_nowhere_is_replaced(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is left where somebody deleted the gateway that it led to. moto's routes are active for ever."""
     world.up(SHOP)
