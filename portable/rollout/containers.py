@@ -132,7 +132,9 @@ def _running_or_crashing(
     ]
     unhealthy = [e for e in view.events_of(pod, "Unhealthy") if _names(e, spec["name"])]
     if killed and status.get("restartCount", 0) > 0:
-        yield _probe(view, pod, spec, unhealthy, killed[-1], 0.0)
+        # while it is restarted it refuses every connection, which is no reason but a consequence
+        answered = [event for event in unhealthy if "connection refused" not in event["message"]]
+        yield _probe(view, pod, spec, answered or unhealthy, killed[-1], 0.0)
     elif crash := _crash(view, pod, spec, status):
         yield crash
     elif unhealthy and "running" in status.get("state", {}):

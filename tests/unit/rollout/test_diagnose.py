@@ -386,3 +386,16 @@ def test_hints_from_the_log(line: str, hint: str) -> None:
 
 def test_a_url_on_the_line_is_no_path() -> None:
     assert writable_path("could not fetch https://example.org/x") == ""
+
+
+def test_what_refuses_connections_while_it_is_restarted_is_killed_for_its_answer_before() -> None:
+    objects = json.loads((RECORDED / "startup.json").read_text())
+    (refused,) = (event for event in objects["Event"] if event["reason"] == "Unhealthy")
+    assert "refused" in refused["message"]
+    said = "Startup probe failed: HTTP probe failed with statuscode: 404"
+    before = {**refused, "message": said, "metadata": {**refused["metadata"], "name": "before", "uid": "before"}}
+    snapshot = Snapshot()
+    for kind, items in {**objects, "Event": [before, *objects["Event"]]}.items():
+        snapshot.replace(kind, items)
+    (found, *_) = diagnose(snapshot.views({"startup": workload("startup", kind="Deployment")})["startup"])
+    assert "statuscode: 404, and the container was restarted for it" in found.cause.summary
