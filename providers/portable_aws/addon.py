@@ -14,7 +14,7 @@ from typing import Any
 
 from portable.errors import Problem, ProviderError
 from portable.events import Emit
-from portable.polling import Pending, poll
+from portable.polling import Pending
 from portable.provider import Diff, Inputs, Outputs
 from portable_aws import eks as service
 from portable_aws.ec2 import require_same_place
@@ -107,14 +107,12 @@ class Addon:
             detail = "; ".join(message for _, message in service.issues(found))
             return found if found["status"] == "ACTIVE" else Pending(f"{found['status']} {detail}".strip())
 
-        return poll(
+        return self._sdk.wait(
             look,
             what=words,
             usual=USUAL,
             timeout=SECONDS,
             emit=emit,
-            interval=self._sdk.interval,
-            sleep=self._sdk.sleep,
         )
 
     def _end(self, inputs: Inputs, emit: Emit) -> None:
@@ -129,13 +127,11 @@ class Addon:
                 raise service.failed(f"removing the add-on {inputs['addon']}", found["status"], service.issues(found))
             return True if found is None else Pending(found["status"])
 
-        poll(
+        self._sdk.wait(
             look,
             what=f"removing add-on {inputs['addon']}",
             timeout=SECONDS,
             emit=emit,
-            interval=self._sdk.interval,
-            sleep=self._sdk.sleep,
         )
 
     def _find(self, inputs: Inputs) -> Mapping[str, Any] | None:

@@ -16,7 +16,7 @@ from typing import Any
 
 from portable.errors import Problem, ProviderError
 from portable.events import Emit, Step
-from portable.polling import Pending, poll
+from portable.polling import Pending
 from portable.provider import Diff, Inputs, Outputs
 from portable_aws import eks as service
 from portable_aws import versions
@@ -143,14 +143,12 @@ class ClusterResource:
                 raise service.failed(f"the cluster {name}", live["status"], service.issues(live))
             return live if live["status"] == "ACTIVE" else Pending(live["status"])
 
-        return poll(
+        return self._sdk.wait(
             look,
             what=f"cluster {name}",
             usual=usual,
             timeout=CREATE_SECONDS,
             emit=emit,
-            interval=self._sdk.interval,
-            sleep=self._sdk.sleep,
         )
 
     # -- changing --------------------------------------------------------------------------------------------------
@@ -207,13 +205,11 @@ class ClusterResource:
             live = service.cluster_of(self._sdk.eks(region), name) or {"name": name, "status": "DELETING"}
             return Pending(live["status"]) if live["status"] in ("CREATING", "UPDATING", "PENDING") else live
 
-        return poll(
+        return self._sdk.wait(
             look,
             what=f"cluster {name}",
             timeout=CREATE_SECONDS,
             emit=emit,
-            interval=self._sdk.interval,
-            sleep=self._sdk.sleep,
         )
 
     def _gone(self, region: str, name: str, emit: Emit) -> None:
@@ -223,14 +219,12 @@ class ClusterResource:
                 raise service.failed(f"deleting the cluster {name}", live["status"], service.issues(live))
             return True if live is None else Pending(live["status"])
 
-        poll(
+        self._sdk.wait(
             look,
             what=f"deleting cluster {name}",
             usual="3-6 min",
             timeout=DELETE_SECONDS,
             emit=emit,
-            interval=self._sdk.interval,
-            sleep=self._sdk.sleep,
         )
 
     def _require_same_account(self, outputs: Outputs, inputs: Inputs) -> None:

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from portable.errors import Problem, ProviderError
 from portable.events import Emit
-from portable.polling import Pending, poll
+from portable.polling import Pending
 from portable.provider import Diff, Inputs, Outputs
 from portable_aws.session import RESOURCE_TAG, STACK_TAG, Sdk, as_dict, as_list, stack_tag, tags_of
 from portable_aws.words import code_of, explained, is_gone, made_once, message_of, when_known
@@ -171,7 +171,7 @@ def remove_held(
             raise
         return True
 
-    poll(attempt, what=f"removing {words}", timeout=timeout, emit=emit, interval=sdk.interval, sleep=sdk.sleep)
+    sdk.wait(attempt, what=f"removing {words}", timeout=timeout, emit=emit)
 
 
 def _tags(inputs: Inputs) -> dict[str, str]:

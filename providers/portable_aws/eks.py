@@ -59,7 +59,7 @@ def update_done(sdk: Sdk, region: str, update: Mapping[str, Any], what: str, usu
             raise failed(what, now["status"], _errors(now.get("errors", ())))
         return True if now["status"] == "Successful" else Pending(now["status"])
 
-    poll(look, what=what, usual=usual, timeout=UPDATE_SECONDS, emit=emit, interval=sdk.interval, sleep=sdk.sleep)
+    sdk.wait(look, what=what, usual=usual, timeout=UPDATE_SECONDS, emit=emit)
 
 
 def failed(what: str, status: str, issues: Sequence[tuple[str, str]]) -> ProviderError:

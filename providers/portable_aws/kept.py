@@ -7,7 +7,7 @@ from typing import Any
 
 from portable.errors import ProviderError
 from portable.events import Emit, Step
-from portable.polling import Pending, poll
+from portable.polling import Pending
 from portable.provider import KubeObject
 from portable_aws import prices
 from portable_aws.ec2 import Raw, remove_held, tag_filters
@@ -77,7 +77,7 @@ def _let_go(sdk: Sdk, region: str, name: str, words: str, emit: Emit) -> bool:
         return Pending(state) if state in ("in-use", "creating", "deleting") else state
 
     try:
-        state = poll(look, what=words, timeout=DETACH_SECONDS, emit=emit, interval=sdk.interval, sleep=sdk.sleep)
+        state = sdk.wait(look, what=words, timeout=DETACH_SECONDS, emit=emit)
     except ProviderError as error:
         fix = "see what uses it (its `attachments` in the EC2 console), then run the same command again"
         raise ProviderError(f"{words} is still in use", detail=error.detail, fix=fix) from error

@@ -15,7 +15,7 @@ from typing import Any
 
 from portable.errors import ProviderError
 from portable.events import Emit
-from portable.polling import Pending, poll
+from portable.polling import Pending
 from portable.provider import Inputs, Outputs
 from portable_aws.ec2 import Raw, specification
 from portable_aws.session import Sdk
@@ -210,14 +210,12 @@ def wait_for_nat(sdk: Sdk, region: str, gateway: str, wanted: str, emit: Emit) -
             )
         return True if state == wanted else Pending(state)
 
-    poll(
+    sdk.wait(
         look,
         what="NAT gateway",
         usual="2-3 min",
         timeout=NAT_SECONDS,
         emit=emit,
-        interval=sdk.interval,
-        sleep=sdk.sleep,
     )
 
 

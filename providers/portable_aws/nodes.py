@@ -13,7 +13,7 @@ from typing import Any
 
 from portable.errors import Problem, ProviderError
 from portable.events import Emit
-from portable.polling import Pending, poll
+from portable.polling import Pending
 from portable.provider import Diff, Inputs, Outputs
 from portable_aws import eks as service
 from portable_aws import machines
@@ -135,14 +135,12 @@ class NodeGroup:
             detail = "; ".join(message for _, message in service.issues(found))
             return Pending(f"{found['status']} {detail}".strip())
 
-        return poll(
+        return self._sdk.wait(
             look,
             what=words,
             usual=USUAL,
             timeout=SECONDS,
             emit=emit,
-            interval=self._sdk.interval,
-            sleep=self._sdk.sleep,
         )
 
     def _end(self, inputs: Inputs, emit: Emit) -> None:
@@ -160,14 +158,12 @@ class NodeGroup:
                 unless_gone(lambda: eks.delete_nodegroup(**_of(inputs)))
             return Pending(found["status"])
 
-        poll(
+        self._sdk.wait(
             look,
             what=f"removing node pool {inputs['name']}",
             usual="3-8 min",
             timeout=SECONDS,
             emit=emit,
-            interval=self._sdk.interval,
-            sleep=self._sdk.sleep,
         )
 
     def _find(self, inputs: Inputs) -> Mapping[str, Any] | None:

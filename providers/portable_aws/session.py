@@ -11,10 +11,14 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 from portable.errors import ProviderError
+from portable.events import Emit
+from portable.polling import Pending, poll
 from portable.spec.model import Cluster
+
+Found = TypeVar("Found")
 
 STACK_TAG = "portable:stack"
 RESOURCE_TAG = "portable:resource"
@@ -54,6 +58,12 @@ class Sdk:
                     service, region_name=region, endpoint_url=self._endpoint, config=config
                 )
             return self._clients[key]
+
+    def wait(
+        self, check: Callable[[], Found | Pending], *, what: str, timeout: float, emit: Emit, usual: str = ""
+    ) -> Found:
+        """`portable.polling.poll` at this pace."""
+        return poll(check, what=what, usual=usual, timeout=timeout, emit=emit, interval=self.interval, sleep=self.sleep)
 
     def eks(self, region: str) -> Any:
         return self.client("eks", region)
