@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import getpass
-import json
-import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from portable import __version__
 from portable.certificate_stores import request_certificates
 from portable.certificates import ensure_certificates, require_way
 from portable.clusters import cluster_resources, require_existing, spare_others
+from portable.deploy import deploy, watch
 from portable.dns.routes import publish_routes
-from portable.errors import ClusterError, PortableError, Problem, RolloutFailed, SecretsMissing, StateLocked, ToolError
+from portable.errors import ClusterError, PortableError, Problem, SecretsMissing, ToolError
 from portable.events import Emit, Notice
 from portable.identities import bind_identities
 from portable.kube import Kube
@@ -25,17 +21,11 @@ from portable.outputs import Address
 from portable.plan import Plan, fingerprint, open_engine, plan_target, read_plan, require_same
 from portable.polling import Pending, poll
 from portable.provider import KeptVolumes, LocalImages
-from portable.rollout import revisions
-from portable.rollout.handover import hand_over_replicas
-from portable.rollout.rollback import left_as_it_is, roll_back
-from portable.rollout.stuck import retry_failed
-from portable.rollout.watch import Watcher
 from portable.secrets import ensure_namespace, set_secret
 from portable.situation import (
     Situation,
     app_images,
     cluster_digest,
-    live_fields,
     look,
     look_inside,
     missing_secrets,
@@ -49,7 +39,6 @@ if TYPE_CHECKING:
     from portable.engine import Engine
     from portable.home import Home
 
-KEPT_REVISIONS = 10
 # Not reached, not known, not allowed yet: cloud's access rules take up to a minute or two to arrive.
 _NOT_YET = (0, 401, 403)
 _ADMISSION_SECONDS = 120.0
@@ -95,7 +84,7 @@ def up(
     _agree(target, now, engine, emit, confirm, plan_file)
     kube = _ensure_cluster(target, now, engine, emit)
     now = _prepare(target, now, kube, secrets or {}, emit)
-    now = replace(now, last=_deploy(target, now, kube, engine, emit))
+    now = replace(now, last=deploy(target, now, kube, engine, emit))
     return _result(target, now, _publish(target, now, emit), started, changed=True)
 
 
@@ -119,7 +108,7 @@ def _check_ready(target: Target, now: Situation, emit: Emit) -> None:
     assert now.kube is not None, "nothing is settled without a cluster"
     with (
         step(emit, "rollout", "nothing to change; checking that everything is ready"),
-        _watch(target, now, emit) as watcher,
+        watch(target, now, emit) as watcher,
     ):
         watcher.wait_all()
 
@@ -229,108 +218,6 @@ def _bring_back_volumes(target: Target, objects: Objects, kube: Kube, emit: Emit
             continue  # it has its disk
         kube.apply(volume)
         emit(Notice(f"the kept data of {claim['namespace']}/{claim['name']} is used again"))
-
-
-def _deploy(target: Target, now: Situation, kube: Kube, engine: Engine, emit: Emit) -> revisions.Revision:
-    """Applies, watches, records. What fails goes back to its last good version before the failure is raised."""
-    hand_over_replicas(kube, now.objects)
-    retry_failed(kube, now.objects.namespace, now.objects.workloads.values())
-    revision = _revision(target, now)
-    number = revisions.record(kube, now.objects.namespace, revision)
-    revisions.prune(kube, now.objects.namespace, KEPT_REVISIONS)  # also of those that fail, over and over
-    try:
-        images = _roll_out(target, now, now.objects, kube, engine, emit)
-    except StateLocked:
-        revisions.withdraw(kube, now.objects.namespace, number)
-        raise
-    except RolloutFailed as failure:
-        revisions.mark(kube, now.objects.namespace, number, "failed")
-        _go_back(target, now, number, failure, kube, engine, emit)
-        raise
-    with step(emit, "tidy", "removing what is superseded"):
-        live = live_fields(kube, now.objects)
-        revisions.mark(kube, now.objects.namespace, number, "good", images=images, live=live)
-        _tidy(target, now, kube, engine)
-    return replace(revision, number=number)
-
-
-def _roll_out(
-    target: Target, now: Situation, objects: Objects, kube: Kube, engine: Engine, emit: Emit
-) -> Mapping[str, Mapping[str, str]]:
-    """Returns workload -> container -> image that really runs."""
-    with _watch(target, replace(now, objects=objects, kube=kube), emit) as watcher:
-        with step(emit, "app", f"app {target.home.app} in namespace {objects.namespace}"):
-            engine.app_up(target.home, objects, kube, kube.kubeconfig, watcher.wait, superseded="keep")
-        with step(emit, "rollout", "waiting until every workload is ready"):
-            watcher.wait_all()
-        return watcher.images()
-
-
-def _watch(target: Target, now: Situation, emit: Emit) -> Watcher:
-    assert now.kube is not None, "only what runs can be watched"
-    return Watcher(
-        now.kube,
-        now.objects.namespace,
-        now.objects.workloads,
-        emit,
-        resources={secret.name: secret.resource for secret in now.objects.expected},
-        node_autoscaling=target.profile.node_autoscaling,
-    )
-
-
-def _go_back(
-    target: Target, now: Situation, number: int, failure: RolloutFailed, kube: Kube, engine: Engine, emit: Emit
-) -> None:
-    """Puts the last good version of what failed back, and says in the failure what was done."""
-    failed = tuple(dict.fromkeys(cause.workload for cause in failure.causes))
-    previous = revisions.last_good(kube, now.objects.namespace, before=number)
-    back = roll_back(now.objects, failed, previous)
-    if back is None:
-        failure.fix = failure.fix or left_as_it_is(now.objects, failed, previous)
-        return
-    emit(Notice(f"rolling back: {back.message}", "warning"))
-    try:
-        with step(emit, "rollback", f"putting revision {back.revision} back"):
-            _roll_out(target, now, replace(back.objects, workloads=back.workloads), kube, engine, emit)
-    except PortableError as error:
-        failure.fix = f"the way back failed too: {error.message}"
-        return
-    failure.fix = f"rolled back: {back.message}"
-
-
-def _tidy(target: Target, now: Situation, kube: Kube, engine: Engine) -> None:
-    """Superseded objects go only now that the new ones are ready; what a kept revision needs stays."""
-    needed = revisions.names_needed(revisions.revisions(kube, now.objects.namespace))
-    if set(engine.superseded(target.home, now.objects)) - set(needed):
-        engine.app_up(
-            target.home, now.objects, kube, kube.kubeconfig, _no_wait, superseded="delete", protect_names=needed
-        )
-
-
-def _no_wait(_workload: str, _condition: str) -> None:
-    """Everything is ready already when superseded objects go."""
-
-
-def _revision(target: Target, now: Situation) -> revisions.Revision:
-    return revisions.of_objects(
-        now.objects,
-        spec=json.dumps(target.app.spec, sort_keys=True),
-        spec_digest=target.app.digest,
-        cluster_uid=now.cluster_uid,
-        portable_version=__version__,
-        by=_user(),
-        at=datetime.now(UTC).isoformat(timespec="seconds"),
-        secret_versions=now.secrets,
-        cluster_digest=cluster_digest(target),
-    )
-
-
-def _user() -> str:
-    """A container may run as a number that no user has."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return f"uid {os.getuid()}"
 
 
 def _publish(target: Target, now: Situation, emit: Emit, *, settled: bool = False) -> tuple[Address, ...]:

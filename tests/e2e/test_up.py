@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 import pytest
 
+from portable.deploy import KEPT_REVISIONS
 from portable.rollout.revisions import record, revisions
-from portable.up import KEPT_REVISIONS
 from tests.e2e.conftest import HELLO, AppUnderTest
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]

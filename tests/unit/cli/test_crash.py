@@ -36,10 +36,10 @@ def test_a_user_without_a_name_is_a_number(monkeypatch: pytest.MonkeyPatch) -> N
     import getpass
     import os
 
-    from portable import up
+    from portable import deploy
 
     def nameless() -> str:
         raise KeyError("getpwuid(): uid not found: 1234")
 
     monkeypatch.setattr(getpass, "getuser", nameless)
-    assert up._user() == f"uid {os.getuid()}"  # pyright: ignore[reportPrivateUsage]
+    assert deploy.who() == f"uid {os.getuid()}"
