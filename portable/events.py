@@ -61,7 +61,22 @@ class Notice:
     level: Literal["info", "warning"] = "info"
 
 
-Event: TypeAlias = Step | ResourceEvent | WorkloadEvent | Notice
+@dataclass(frozen=True)
+class Transferred:
+    """How far the copy of a volume is. Totals grow while the volume is still being read through; `eta_seconds` is None until
+    they are known."""
+
+    claim: str
+    bytes_done: int
+    bytes_total: int
+    files_done: int
+    files_total: int
+    bytes_per_second: float
+    eta_seconds: float | None = None
+    done: bool = False
+
+
+Event: TypeAlias = Step | ResourceEvent | WorkloadEvent | Notice | Transferred
 Emit: TypeAlias = Callable[[Event], None]
 
 

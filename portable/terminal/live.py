@@ -81,6 +81,7 @@ class Tree:
             if part.status == "failed"
             or (not part.ended and not stage.ended)
             or (part.workload and part.ended and workloads <= _KEPT_PARTS)
+            or part.kept
             or (self._verbose and part.operation != "same")
         ]
 

@@ -16,7 +16,7 @@ from typing import IO, Any, Protocol, Self, TypeAlias
 from rich.console import Console
 from rich.text import Text
 
-from portable.events import Event, Notice, ResourceEvent, Step, WorkloadEvent
+from portable.events import Event, Notice, ResourceEvent, Step, Transferred, WorkloadEvent
 from portable.terminal.console import duration, printable
 from portable.terminal.live import PAST, Tree
 from portable.terminal.state import Part, Stage, State
@@ -24,7 +24,13 @@ from portable.terminal.state import Part, Stage, State
 # (event, the stage and the part that it is about, monotonic seconds)
 Write: TypeAlias = Callable[[Event, Stage | None, Part | None, float], None]
 
-_NAMES = {Step: "step", ResourceEvent: "resource", WorkloadEvent: "workload", Notice: "notice"}
+_NAMES = {
+    Step: "step",
+    ResourceEvent: "resource",
+    WorkloadEvent: "workload",
+    Notice: "notice",
+    Transferred: "transferred",
+}
 
 
 class Progress(Protocol):
@@ -84,7 +90,7 @@ def log_lines(console: Console, *, verbose: bool = False, clock: Callable[[], fl
 
 
 def json_lines(stream: IO[str]) -> Written:
-    """One JSON object a line: {"event": "step"|"resource"|"workload"|"notice", "time": RFC 3339, ...the event's fields}."""
+    """One JSON object a line: {"event": "step"|"resource"|"workload"|"transferred"|"notice", "time": RFC 3339, ...the event's fields}."""
 
     def write(event: Event, _stage: Stage | None, _part: Part | None, _now: float) -> None:
         stamp = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -132,6 +138,10 @@ class LogLines:
                     f"  {part.label}  {part.ready}/{part.wanted} ready{_rest(part)}",
                     _style(event.status),
                 )
+            case Transferred() if part is not None:
+                # A log wants the end of a copy, not each half second of it.
+                words = f"  {part.label}: {printable(part.detail)}" if event.done or self._verbose else ""
+                return part.label, words, _style(part.status)
             case _:
                 return "", "", "none"
 

@@ -8,14 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from portable.errors import Cause
-from portable.events import Event, Notice, ResourceEvent, Status, Step, WorkloadEvent
+from portable.events import Event, Notice, ResourceEvent, Status, Step, Transferred, WorkloadEvent
 
 _ENDED = ("done", "skipped", "failed")
 
 
 @dataclass
 class Part:
-    """One object or workload of a step; `ready` and `wanted` count a workload's pods."""
+    """One object, workload or volume of a step; `ready` and `wanted` count a workload's pods. `kept`: worth a line when done."""
 
     label: str
     status: Status
@@ -27,6 +27,7 @@ class Part:
     ready: int = 0
     wanted: int = 0
     cause: Cause | None = None
+    kept: bool = False
 
     @property
     def ended(self) -> bool:
@@ -75,6 +76,8 @@ class State:
                 return self._resource(event, now)
             case WorkloadEvent():
                 return self._workload(event, now)
+            case Transferred():
+                return self._transferred(event, now)
             case Notice():
                 return None, None
 
@@ -130,10 +133,44 @@ class State:
         _update(part, event.status, detail, None, now)
         return stage, part
 
+    def _transferred(self, event: Transferred, now: float) -> tuple[Stage, Part]:
+        """One line for each volume, under what runs innermost."""
+        stage = self._open[-1] if self._open else self._begin("transfer", "Copying volumes", now)
+        label = f"volume {event.claim}"
+        part = stage.parts.setdefault(label, Part(label, "started", now, kept=True))
+        _update(part, "done" if event.done else "progress", transferred_words(event), None, now)
+        return stage, part
+
     def _stage_for(self, name: str, now: float) -> Stage:
         """The outermost running stage of that name, else the outermost that runs, else a new one."""
         named = (stage for stage in self._open if stage.name == name)
         return next(named, None) or (self._open[0] if self._open else self._begin(name, name, now))
+
+
+def transferred_words(event: Transferred) -> str:
+    """ "1.2 of 4.0 GiB, 310 of 5,000 files, 88.0 MiB/s, 33 s left"."""
+    words = [_of(size(event.bytes_done), size(event.bytes_total)), _of(*_counts(event)) + " files"]
+    if event.bytes_per_second:
+        words.append(f"{size(event.bytes_per_second)}/s")
+    if event.eta_seconds is not None and not event.done:
+        words.append(f"{event.eta_seconds:.0f} s left")
+    return ", ".join(words)
+
+
+def _counts(event: Transferred) -> tuple[str, str]:
+    return f"{event.files_done:,}", f"{event.files_total:,}"
+
+
+def _of(done: str, total: str) -> str:
+    return total if done == total else f"{done} of {total}"
+
+
+def size(count: float) -> str:
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if count < 1024 or unit == "GiB":
+            break
+        count /= 1024
+    return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
 
 
 def object_label(type_token: str, name: str) -> str:
