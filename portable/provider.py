@@ -380,6 +380,46 @@ class Sweep(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class NativeResource:
+    """A cloud object as Pulumi's official plugin of that cloud names it: what `pulumi import` takes."""
+
+    type: str
+    name: str
+    id: str
+
+
+@runtime_checkable
+class NativeResources(Protocol):
+    """Optional: the cluster's resources are known to the cloud's official Pulumi plugin, by types and ids of its own."""
+
+    def native_resources(
+        self, type: str, name: str, object_id: str, inputs: Inputs, outputs: Outputs
+    ) -> Sequence[NativeResource]:
+        """The official objects that one resource of the cluster stack stands for; none: what it is no plugin keeps. Pure."""
+        ...
+
+
+@dataclass(frozen=True)
+class ForeignMark:
+    """A way to tell that a text in a spec belongs to one cloud. `pattern` is searched for, as a regular expression.
+
+    `where`: "key" (of an annotation, label or node selector) or "value" (any text). `what` it is, `instead` what to write.
+    """
+
+    pattern: str
+    what: str
+    instead: str
+    where: Literal["key", "value"] = "value"
+
+
+@runtime_checkable
+class ForeignMarks(Protocol):
+    """Optional: how `lint` recognises what would tie a spec to this cloud."""
+
+    foreign_marks: tuple[ForeignMark, ...]
+
+
 def provider_names() -> dict[str, str]:
     """Entry-point name -> "module:Class" of every installed plugin, sorted by name."""
     from importlib.metadata import entry_points

@@ -24,6 +24,7 @@ _COMMANDS = {
     "secret": "secret:secret",
     "destroy": "deploy:destroy",
     "drift": "clusters:drift",
+    "eject": "eject:eject",
     "clusters": "clusters:clusters",
     "token": "clusters:token",
     "providers": "setup:providers",

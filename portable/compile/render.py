@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Any
 
@@ -24,17 +24,22 @@ _MAP_END, _LIST_END = events.MappingEndEvent(), events.SequenceEndEvent()
 
 
 def render_yaml(objects: Objects) -> str:
-    """All objects of an app, in the order in which they can be applied.
+    """All objects of an app, in the order in which they can be applied."""
+    preface = "".join(f"{line}\n" for line in _preface(objects))
+    return preface + documents_yaml(item.manifest for item in objects.items)
+
+
+def documents_yaml(documents: Iterable[Any]) -> str:
+    """One YAML document for each value, as kubectl reads it.
 
     Feeds events to the C emitter: `yaml.dump_all` makes a node of every value first and takes five times as long.
     """
     stream = io.StringIO()
-    stream.writelines(f"{line}\n" for line in _preface(objects))
     dumper: Any = yaml.CDumper(stream, allow_unicode=True, width=1_000_000)
     dumper.open()
-    for item in objects.items:
+    for document in documents:
         dumper.emit(events.DocumentStartEvent(explicit=True))
-        _emit(dumper.emit, item.manifest)
+        _emit(dumper.emit, document)
         dumper.emit(events.DocumentEndEvent(explicit=False))
     dumper.close()
     return stream.getvalue()

@@ -21,10 +21,12 @@ from portable.engine.lock import held, write_mark
 from portable.engine.preview import app_creations, changes, cluster_creations
 from portable.engine.state import (
     Deployment,
+    Recorded,
     StackState,
     mended,
     name_of,
     own_resources,
+    recorded,
     stack_outputs,
     stack_state,
     without,
@@ -246,6 +248,10 @@ class Engine:
         """The state of a stack by its key (`Home.app_stack`, `Home.cluster_stack`); None where there is none."""
         deployment = self._backend.read(stack)
         return None if deployment is None else stack_state(stack, deployment, marked=self._backend.mark(stack).exists())
+
+    def recorded(self, stack: str) -> tuple[Recorded, ...]:
+        """The resources of a stack as its state has them; none where there is no such stack."""
+        return recorded(self._backend.read(stack) or {})
 
     def lost(self, stack: str) -> bool:
         """Whether the files of this user know nothing of a stack. A backend elsewhere is not asked: that takes seconds, and it

@@ -57,6 +57,35 @@ def own_resources(deployment: Deployment) -> list[dict[str, Any]]:
     return [resource for resource in deployment.get("resources") or () if not resource["type"].startswith("pulumi:")]
 
 
+@dataclass(frozen=True)
+class Recorded:
+    """A resource as the state has it, secrets hidden. `depends_on` are logical names; `kept`: not deleted with the stack."""
+
+    type: str
+    name: str
+    id: str
+    inputs: Mapping[str, Any]
+    outputs: Mapping[str, Any]
+    depends_on: tuple[str, ...] = ()
+    kept: bool = False
+
+
+def recorded(deployment: Deployment) -> tuple[Recorded, ...]:
+    """In the state's order: each after those that it depends on."""
+    return tuple(
+        Recorded(
+            type=resource["type"],
+            name=name_of(resource["urn"]),
+            id=resource.get("id", ""),
+            inputs=_visible(resource.get("inputs", {})),
+            outputs=_visible(resource.get("outputs", {})),
+            depends_on=tuple(name_of(urn) for urn in resource.get("dependencies") or ()),
+            kept=bool(resource.get("retainOnDelete")),
+        )
+        for resource in own_resources(deployment)
+    )
+
+
 def stack_outputs(deployment: Deployment) -> dict[str, Any]:
     """What the program exported."""
     stack = (entry for entry in deployment.get("resources") or () if entry["type"] == "pulumi:pulumi:Stack")
