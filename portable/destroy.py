@@ -15,6 +15,7 @@ from portable.events import Emit, Notice
 from portable.home import Home
 from portable.identities import release_identities
 from portable.kube import Kube
+from portable.migrate.home_record import require_unmoved
 from portable.plan import Fingerprint, Plan, open_engine
 from portable.provider import KeptData, Sweep
 from portable.rollout.revisions import revisions
@@ -53,7 +54,7 @@ def destroy(
     target = open_target(request)
     _require_confirmed(target, confirmed, asked=confirm is not None)
     engine = open_engine(request, emit)
-    _require_known(target, engine, destroy_data)
+    _require_known(request, target, engine, destroy_data)
     others = other_apps(engine, target.home)
     with_cluster = not keep_cluster and not others and not target.app.cluster.existing
     if confirm is not None and not confirm(_farewell(target, engine, destroy_data, with_cluster)):
@@ -80,8 +81,8 @@ def destroy(
     return DestroyResult(gone, kept, time.monotonic() - started, left)
 
 
-def _require_known(target: Target, engine: Engine, destroy_data: bool) -> None:
-    """What another state has made is not taken apart from this one: its DNS records, identities and data would go while it
+def _require_known(request: Request, target: Target, engine: Engine, destroy_data: bool) -> None:
+    """What is in the midst of a migration is not taken apart but by it: it may be the only copy of the data. What another state has made is not taken apart from this one: its DNS records, identities and data would go while it
     runs on. Nor is an app told to be gone because somebody else's cluster is not where it is looked for."""
     home, cluster = target.home, target.provider.find(target.app.cluster)
     known = engine.state(home.app_stack) is not None
@@ -90,10 +91,12 @@ def _require_known(target: Target, engine: Engine, destroy_data: bool) -> None:
             f"there is no cluster {home.cluster!r} on {target.provider.title}, which {home.app} was deployed to",
             fix="correct its name or place; if it is gone for good, `portable destroy --destroy-data` forgets the app",
         )
-    if known or cluster is None or not cluster.healthy:
+    if cluster is None or not cluster.healthy:
         return
     with Kube.reach(target.provider.credentials(target.app.cluster)) as kube:
-        if revisions(kube, compile_target(target).namespace):
+        namespace = compile_target(target).namespace
+        require_unmoved(request, target, kube, namespace)
+        if not known and revisions(kube, namespace):
             raise PortableError(
                 f"the state here knows nothing of {home.app}, which runs on the cluster {home.cluster}",
                 detail="it was made with another state: another machine's, another user's, or another --state",

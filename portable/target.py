@@ -23,7 +23,8 @@ DEFAULT_FILES = ("portable.yaml", "portable.yml", "score.yaml", "score.yml")
 class Request:
     """What the command line asks for. None: found (file), none (environment), from the environment (cloud), local (state).
 
-    `context`: a context of the user's kubeconfig, whose cluster is used as it is.
+    `context`: a context of the user's kubeconfig, whose cluster is used as it is. `cluster`: in place of the spec's name for it.
+    `migration`: the migration on whose behalf this is asked, which its own fence lets pass.
     """
 
     file: Path | None = None
@@ -32,6 +33,8 @@ class Request:
     state: str | None = None
     kubernetes_provider: Literal["auto", "official", "builtin"] = "auto"
     context: str | None = None
+    cluster: str | None = None
+    migration: str | None = None
 
 
 @dataclass(frozen=True)
@@ -69,17 +72,21 @@ def open_target(request: Request) -> Target:
         from portable.spec.profile import check_profile as check
 
         provider = load_provider(_cloud(request, app))
-        profile = provider.profile(app.cluster)
+        profile = provider.profile(_renamed(app, request).cluster)
         chosen.append((provider, profile))
         return check(app, profile)
 
     loaded = load_app(path, environment=request.environment, profile_check=check_profile)
     provider, profile = chosen[-1]
-    app = replace(loaded.app, cloud=provider.name)
+    app = _renamed(replace(loaded.app, cloud=provider.name), request)
     if request.context is not None:
         provider, app = _at_context(provider, app, request.context)
     home = Home(app.name, app.environment, provider.name, app.cluster.name)
     return Target(path, app, provider, profile, home, tuple(loaded.warnings), loaded.environments)
+
+
+def _renamed(app: App, request: Request) -> App:
+    return app if request.cluster is None else replace(app, cluster=replace(app.cluster, name=request.cluster))
 
 
 def _at_context(provider: Provider, app: App, context: str) -> tuple[Provider, App]:

@@ -12,11 +12,12 @@ from portable.certificate_stores import request_certificates
 from portable.certificates import ensure_certificates, require_way
 from portable.clusters import cluster_resources, require_existing, spare_others
 from portable.deploy import deploy, watch
-from portable.dns.routes import publish_routes
+from portable.dns.routes import publish_routes, route_addresses
 from portable.errors import ClusterError, PortableError, Problem, SecretsMissing, ToolError
 from portable.events import Emit, Notice
 from portable.identities import bind_identities
 from portable.kube import Kube
+from portable.migrate.home_record import require_home
 from portable.outputs import Address
 from portable.plan import Plan, fingerprint, open_engine, plan_target, read_plan, require_same
 from portable.polling import Pending, poll
@@ -64,8 +65,10 @@ def up(
     confirm: Callable[[Plan], bool] | None = None,
     plan_file: Path | None = None,
     secrets: SecretFiles | None = None,
+    publish: bool = True,
 ) -> UpResult:
     """Makes the cluster if needed, deploys the app and waits until it is ready. `secrets`: values to set, by name and key.
+    `publish` False: DNS is left alone.
 
     Raises SpecError, UsageError, PlanStale, ToolError, ProviderError, EngineError, ClusterError, SecretsMissing, and
     RolloutFailed with every cause once what failed was rolled back.
@@ -73,19 +76,21 @@ def up(
     started = time.monotonic()
     target = open_target(request)
     with step(emit, "look", "looking at what is there"):
-        now = _with_certificates(target, look(target), emit)
+        now = look(target)
+        require_home(request, target, now.kube, now.objects.namespace)
+        now = _with_certificates(target, now, emit)
         unchanged = (
             plan_file is None and not secrets and settled(target, now) and not _state_lost(request, target, emit)
         )
     if unchanged:
         _check_ready(target, now, emit)
-        return _result(target, now, _publish(target, now, emit, settled=True), started, changed=False)
+        return _result(target, now, _publish(target, now, emit, publish=publish, settled=True), started, changed=False)
     engine = open_engine(request, emit)
     _agree(target, now, engine, emit, confirm, plan_file)
-    kube = _ensure_cluster(target, now, engine, emit)
-    now = _prepare(target, now, kube, secrets or {}, emit)
+    kube = ensure_cluster(target, now, engine, emit)
+    now = prepare(target, now, kube, secrets or {}, emit)
     now = replace(now, last=deploy(target, now, kube, engine, emit))
-    return _result(target, now, _publish(target, now, emit), started, changed=True)
+    return _result(target, now, _publish(target, now, emit, publish=publish), started, changed=True)
 
 
 def _state_lost(request: Request, target: Target, emit: Emit) -> bool:
@@ -127,7 +132,7 @@ def _agree(
         raise PortableError("nothing was changed: you said no")
 
 
-def _ensure_cluster(target: Target, now: Situation, engine: Engine, emit: Emit) -> Kube:
+def ensure_cluster(target: Target, now: Situation, engine: Engine, emit: Emit) -> Kube:
     """The cluster stack, skipped while what the app asks of its cluster is the same and the provider calls it healthy."""
     provider, home = target.provider, target.home
     digest = cluster_digest(target)
@@ -186,7 +191,7 @@ def _require_machine(target: Target, emit: Emit) -> None:
         )
 
 
-def _prepare(target: Target, before: Situation, kube: Kube, secrets: SecretFiles, emit: Emit) -> Situation:
+def prepare(target: Target, before: Situation, kube: Kube, secrets: SecretFiles, emit: Emit) -> Situation:
     """Namespace, secrets, certificates and local images: what the workloads need to find when they start."""
     objects = before.objects
     with step(emit, "prepare", "secrets and images") as progress:
@@ -220,9 +225,13 @@ def _bring_back_volumes(target: Target, objects: Objects, kube: Kube, emit: Emit
         emit(Notice(f"the kept data of {claim['namespace']}/{claim['name']} is used again"))
 
 
-def _publish(target: Target, now: Situation, emit: Emit, *, settled: bool = False) -> tuple[Address, ...]:
+def _publish(
+    target: Target, now: Situation, emit: Emit, *, publish: bool, settled: bool = False
+) -> tuple[Address, ...]:
     """DNS, once the workloads are ready: traffic comes to what can serve it."""
     assert now.kube is not None, "only what runs has routes"
+    if not publish:
+        return route_addresses(target, now.kube, now.objects)
     return publish_routes(target, now.kube, now.objects, emit, settled=settled)
 
 
