@@ -56,7 +56,8 @@ def deploy(
         revisions.withdraw(kube, now.objects.namespace, number)
         raise
     except RolloutFailed as failure:
-        revisions.mark(kube, now.objects.namespace, number, "failed")
+        outcome = "; ".join(f"{cause.workload}: {cause.sign}" for cause in failure.causes)
+        revisions.mark(kube, now.objects.namespace, number, "failed", outcome=outcome)
         _go_back(target, now, number, failure, kube, engine, emit)
         raise
     with step(emit, "tidy", "removing what is superseded"):

@@ -12,7 +12,7 @@ from __future__ import annotations
 import gzip
 import json
 from base64 import b64decode, b64encode
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
@@ -25,9 +25,19 @@ SECRET_TYPE = "portable.dev/revision"
 NUMBER_LABEL, STATUS_LABEL = "portable.dev/revision", "portable.dev/revision-status"
 # A Secret's data may hold 1 MiB in all (core/v1 MaxSecretSize); a little is left for the key and what may be added.
 MAX_BYTES = 1024 * 1024 - 16 * 1024
+KEPT_OPERATIONS = 50
 _TRIES = 20
 
 RevisionStatus: TypeAlias = Literal["applied", "good", "failed"]
+
+
+@dataclass(frozen=True)
+class Operation:
+    """Something that was done to the app as it runs, without a new version: "restarted web". `at` RFC 3339."""
+
+    at: str
+    by: str
+    words: str
 
 
 @dataclass(frozen=True)
@@ -37,6 +47,8 @@ class Revision:
 
     `objects_digest` is that of the compiled objects, `cluster_digest` of what was asked of the cluster, and `live` maps each
     object to a digest of the fields that we owned on it once it was ready: what a later `up` without changes compares.
+
+    `action` is what made it ("up", "rollback to 3"), `outcome` why it failed, in words; `operations` what was done to it since.
 
     `items` and `workloads` are the compiled objects. A spec too large for one Secret is kept without them (`complete`
     False): it can be compiled again from `spec`, by the same version of portable to the same bytes.
@@ -61,6 +73,9 @@ class Revision:
     status: RevisionStatus = "applied"
     number: int = 0
     complete: bool = True
+    action: str = "up"
+    outcome: str = ""
+    operations: tuple[Operation, ...] = ()
 
 
 def of_objects(
@@ -123,19 +138,43 @@ def mark(
     *,
     images: Mapping[str, Mapping[str, str]] | None = None,
     live: Mapping[str, str] | None = None,
+    outcome: str = "",
 ) -> None:
     """Sets what became of a revision, with `images` what really ran (`Watcher.images()`), with `live` what was there once it
-    was ready. A pruned one is left gone.
+    was ready, with `outcome` why it failed. A pruned one is left gone.
 
     Raises ClusterError.
     """
+
+    def marked(revision: Revision) -> Revision:
+        known = {"images": images or revision.images, "live": live or revision.live}
+        return replace(revision, status=status, outcome=outcome, **known)
+
+    _edit(kube, namespace, number, marked)
+
+
+def note(
+    kube: Kube, namespace: str, number: int, operation: Operation, *, live: Mapping[str, str] | None = None
+) -> None:
+    """Adds what was done to the revision's history, of which the last `KEPT_OPERATIONS` are kept. `live`: as for `mark`.
+
+    Raises ClusterError.
+    """
+
+    def noted(revision: Revision) -> Revision:
+        operations = (*revision.operations, operation)[-KEPT_OPERATIONS:]
+        return replace(revision, operations=operations, live=live or revision.live)
+
+    _edit(kube, namespace, number, noted)
+
+
+def _edit(kube: Kube, namespace: str, number: int, change: Callable[[Revision], Revision]) -> None:
+    """Compare-and-set, again when someone else was first. One that is gone stays gone."""
     for attempt in range(_TRIES):
         kept = kube.get("v1", "Secret", _name(number), namespace)
         if kept is None:
             return
-        revision = _decode(kept)
-        known = {"images": images or revision.images, "live": live or revision.live}
-        changed = _secret(replace(revision, status=status, **known), namespace)
+        changed = _secret(change(_decode(kept)), namespace)
         changed["metadata"]["resourceVersion"] = kept["metadata"]["resourceVersion"]
         try:
             kube.replace(changed)
@@ -249,6 +288,7 @@ def _decode(secret: KubeObject) -> Revision:
         found["items"] = tuple(Item(**{**item, "depends_on": tuple(item["depends_on"])}) for item in found["items"])
         found["workloads"] = {name: _workload(fields) for name, fields in found["workloads"].items()}
         found["names"] = tuple(found["names"])
+        found["operations"] = tuple(Operation(**operation) for operation in found.get("operations", ()))
         return Revision(**found)
     except (KeyError, TypeError, ValueError, OSError, EOFError) as error:
         name = secret["metadata"]["name"]
@@ -264,11 +304,13 @@ def _workload(fields: Mapping[str, Any]) -> CompiledWorkload:
 
 
 __all__: Sequence[str] = [
+    "Operation",
     "Revision",
     "RevisionStatus",
     "last_good",
     "mark",
     "names_needed",
+    "note",
     "of_objects",
     "prune",
     "record",
