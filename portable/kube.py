@@ -329,7 +329,9 @@ class Kube:
         return self._json(method, path, **options)
 
     @contextmanager
-    def websocket(self, path: str, *, subprotocol: str, params: Mapping[str, str]) -> Iterator[WebSocketSession]:
+    def websocket(
+        self, path: str, *, subprotocol: str, params: Mapping[str, str | list[str]]
+    ) -> Iterator[WebSocketSession]:
         """A WebSocket to `path` ("/api/v1/.../portforward"). The caller handles httpx2's own errors while it is open."""
         import httpx2
         from httpx2.websockets import WebSocketUpgradeError
