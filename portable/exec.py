@@ -9,6 +9,8 @@ https://github.com/kubernetes/enhancements/tree/master/keps/sig-api-machinery/40
 from __future__ import annotations
 
 import json
+import math
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -55,15 +57,17 @@ class Process:
     def resize(self, columns: int, rows: int) -> None:
         self._send(_RESIZE, json.dumps({"Width": columns, "Height": rows}).encode())
 
-    def read(self) -> Iterator[tuple[int, bytes]]:
+    def read(self, seconds: float = math.inf) -> Iterator[tuple[int, bytes]]:
         """(1 for standard output or 2 for error, data) until the command ends; then `code` is its exit code.
 
-        Raises ClusterError where the command could not be run, or the connection broke.
+        Raises ClusterError where the command could not be run, the connection broke, or it goes on for longer than `seconds`.
         """
         from httpx2.websockets import WebSocketDisconnect, WebSocketNetworkError
 
-        ended = False
+        ended, deadline = False, time.monotonic() + seconds
         while True:
+            if time.monotonic() >= deadline:
+                raise _broken(f"it has not ended after {seconds:.0f} s")
             try:
                 message = self._session.receive_bytes(timeout=1.0)
             except TimeoutError:
@@ -133,6 +137,30 @@ def process(
     path = f"/api/v1/namespaces/{at.namespace}/pods/{at.pod}/exec"
     with kube.websocket(path, subprotocol=_PROTOCOL, params=params) as session:
         yield Process(session)
+
+
+@dataclass(frozen=True)
+class Executed:
+    """What a command said; `code` is its exit code."""
+
+    code: int
+    output: str
+    errors: str
+
+
+def execute(kube: Kube, at: Container, command: Sequence[str], *, given: str = "", seconds: float = 60.0) -> Executed:
+    """Runs `command` to its end, with `given` as its standard input, which is in no process list and no log.
+
+    Raises ClusterError where it cannot be run, and after `seconds`: then it may still go on in the container.
+    """
+    said = {_STDOUT: bytearray(), _STDERR: bytearray()}
+    with process(kube, at, command, stdin=True) as running:
+        running.write(given.encode())
+        running.end_input()
+        for channel, data in running.read(seconds):
+            said[channel] += data
+    output, errors = (bytes(part).decode(errors="replace") for part in said.values())
+    return Executed(running.code, output, errors)
 
 
 def carry(running: Process, read: Callable[[], bytes]) -> None:

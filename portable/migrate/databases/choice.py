@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+
 from portable.events import Emit
 from portable.migrate.databases import pods, sql
 from portable.migrate.databases.model import Replication, Way

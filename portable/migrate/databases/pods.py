@@ -10,9 +10,9 @@ from typing import Any
 from portable.compile.outputs import PORTS
 from portable.errors import ClusterError, UsageError
 from portable.events import Emit
+from portable.exec import Container, execute
 from portable.kube import Kube
 from portable.migrate.sides import Side, Sides
-from portable.pod_command import execute
 from portable.polling import Pending, poll
 from portable.provider import KubeObject
 from portable.rollout.view import is_ready
@@ -69,8 +69,8 @@ def labels(sides: Sides, name: str) -> dict[str, str]:
 
 def run(side: Side, name: str, command: Sequence[str], *, given: str = "", timeout: float = 60.0) -> str:
     """The standard output of `command` in the database's pod. Raises ClusterError with its last words where it fails."""
-    kind = database(side, name).type
-    done = execute(side.kube, side.namespace, f"{name}-0", kind, command, given=given, timeout=timeout)
+    at = Container(side.namespace, f"{name}-0", database(side, name).type)
+    done = execute(side.kube, at, command, given=given, seconds=timeout)
     if done.code != 0:
         words = (done.errors or done.output).strip().splitlines()[-_LOG_LINES:]
         raise ClusterError(

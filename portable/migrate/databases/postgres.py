@@ -212,7 +212,10 @@ class Postgres:
         sql.ask(self._source, self.name, "SELECT pg_reload_conf();")
 
     def stop(self) -> None:
+        """A source that does not run keeps what was made on it: it is bounded, and goes with the next call once it runs."""
         self._stop_standby()
+        if not pods.is_running(self._source, self.name):
+            return
         self._drop_slot()
         bound = "ALTER SYSTEM RESET max_slot_wal_keep_size;" if self._is_bound(self._source) else ""
         self._shell(self._source, WITHOUT_REPLICATION)

@@ -69,6 +69,8 @@ class Redis:
         return Pending("connecting")
 
     def lag(self) -> Lag:
+        if not pods.is_running(self._target, self.name):
+            return Lag(None, None, streaming=False, detail="its pod does not run")
         there = self._info(self._target, "replication")
         if there["role"] != "slave":
             return Lag(None, None, streaming=False, detail="it follows nobody: it was started again, or promoted")

@@ -1,0 +1,151 @@
+"""postgres and redis change their cluster by their own replication: every acknowledged write arrives, within seconds."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from portable.errors import ClusterError
+from portable.events import nowhere
+from portable.migrate.databases import ways
+from portable.migrate.sides import Side
+from tests.e2e.conftest import AppUnderTest, Cluster, Portable
+from tests.e2e.databases_moving import Moving, both_ends, postgres_writer, redis_writer
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+
+# How long the writers write before they are stopped.
+_WRITING = 1.5
+_CATCH_UP = 60.0
+_TABLES = """
+CREATE TABLE acknowledged (writer text, number bigint, PRIMARY KEY (writer, number));
+CREATE TABLE items (id serial PRIMARY KEY, name text, data bytea);
+INSERT INTO items (name, data) SELECT 'item ' || n, decode(md5(n::text), 'hex') FROM generate_series(1, 20000) AS n;
+"""
+
+
+@pytest.fixture(scope="module")
+def moving(portable: Portable, cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Moving]:
+    """The tests stand in order: follow, switch, and what is left."""
+    file = tmp_path_factory.mktemp("moving") / "moving.yaml"
+    app = AppUnderTest(f"moving-{secrets.token_hex(2)}", cluster, file, portable)
+    with both_ends(app, ["db", "cache"]) as made:
+        made.sql(made.source, _TABLES)
+        made.redis(
+            made.source, "SET plain value\nHSET hash a 1 b 2\nZADD scores 1.5 x 2 y\nSADD set m n o\nSETEX soon 3600 v"
+        )
+        made.redis(made.source, "\n".join(f"SET key:{n} {n * 'v'}" for n in range(300)))
+        yield made
+
+
+def users(moving: Moving, side: Side) -> str:
+    return moving.sql(side, "SELECT string_agg(rolname, ' ' ORDER BY rolname) FROM pg_roles WHERE rolname !~ '^pg_';")
+
+
+def settings(moving: Moving, side: Side) -> str:
+    return moving.sql(
+        side,
+        "SELECT string_agg(name || '=' || setting, ' ' ORDER BY name) FROM pg_file_settings"
+        " WHERE sourcefile LIKE '%auto.conf'; SELECT string_agg(line_number || type || array_to_string(database, ','), ' ')"
+        " FROM pg_hba_file_rules; SELECT count(*) FROM pg_replication_slots;",
+    )
+
+
+def test_both_follow_while_the_source_serves(moving: Moving) -> None:
+    assert [(way.name, way.how) for way in ways(moving.sides, nowhere)] == [
+        ("db", "replication"),
+        ("cache", "replication"),
+    ]
+    for name in ("db", "cache"):
+        moving.replication(name).start(moving.primary(name))
+        assert moving.replication(name).lag().streaming
+    assert moving.sql(moving.target, "SELECT count(*), pg_is_in_recovery() FROM items;") == "20000|t"
+
+
+def test_a_standby_that_was_killed_follows_again(moving: Moving) -> None:
+    """`start` again is what `resume` does; what has been copied is not copied again."""
+    kube, namespace = moving.target.kube, moving.target.namespace
+    before = moving.sql(moving.target, "SELECT system_identifier FROM pg_control_system();")
+    for name in ("db", "cache"):
+        kube.delete("v1", "Pod", f"{name}-0", namespace, propagation="Background")
+        kube.wait_gone("v1", "Pod", f"{name}-0", namespace, timeout=120)
+    for name in ("db", "cache"):
+        moving.replication(name).start(moving.primary(name))
+        assert moving.replication(name).lag().streaming
+    assert moving.sql(moving.target, "SELECT system_identifier FROM pg_control_system();") == before
+
+
+def test_what_is_promoted_unasked_is_refused(moving: Moving) -> None:
+    for name in ("db", "cache"):
+        with pytest.raises(ClusterError, match="takes writes"):
+            moving.replication(name).promote()
+
+
+def test_every_acknowledged_postgres_write_arrives(moving: Moving, say: Callable[[str], None]) -> None:
+    replication = moving.replication("db")
+    with postgres_writer(moving.source, "fresh") as fresh, postgres_writer(moving.source, "kept") as kept:
+        time.sleep(_WRITING)
+        began = time.monotonic()
+        position = replication.fence_source()
+    fenced = time.monotonic() - began
+    moving.replication("db").caught_up(position, _CATCH_UP)
+    source, target = replication.digests()
+    assert source == target
+    began = time.monotonic()
+    moving.replication("db").promote()
+    say(f"postgres: fenced in {fenced:.2f} s, promoted in {time.monotonic() - began:.2f} s")
+    for writer in (fresh, kept):
+        assert writer.acknowledged, "nothing was written: the test shows nothing"
+        stored = moving.sql(moving.target, "SELECT number FROM acknowledged;").split()
+        assert {*map(str, writer.acknowledged)} <= set(stored)
+    say(f"postgres: {len(fresh.acknowledged) + len(kept.acknowledged)} acknowledged writes, all there")
+
+
+def test_every_acknowledged_redis_write_arrives(moving: Moving, say: Callable[[str], None]) -> None:
+    replication = moving.replication("cache")
+    with redis_writer(moving.source) as writer:
+        time.sleep(_WRITING)
+        began = time.monotonic()
+        position = replication.fence_source()
+    moving.replication("cache").caught_up(position, _CATCH_UP)
+    moving.replication("cache").promote()
+    say(
+        f"redis: fenced to promoted in {time.monotonic() - began:.2f} s, {len(writer.acknowledged)} acknowledged writes"
+    )
+    assert writer.acknowledged, "nothing was written: the test shows nothing"
+    assert int(moving.redis(moving.target, "LLEN acknowledged")) >= max(writer.acknowledged)
+    source, target = replication.digests()
+    assert source == target
+
+
+def test_the_target_takes_writes_with_its_own_password_and_follows_nobody(moving: Moving) -> None:
+    assert moving.sql(moving.target, "INSERT INTO items (name) VALUES ('new') RETURNING name;", tcp=True) == "new"
+    assert "master" in moving.redis(moving.target, "SET new value\nROLE")
+    assert users(moving, moving.target) == "db"
+    kube, namespace = moving.target.kube, moving.target.namespace
+    assert not kube.list("v1", "Secret", namespace, label_selector="portable.dev/migration")
+    assert not kube.list("batch/v1", "Job", namespace)
+
+
+def test_a_digest_tells_a_difference(moving: Moving) -> None:
+    for name in ("db", "cache"):
+        source, target = moving.replication(name).digests()
+        assert source != target
+
+
+def test_afterwards_the_source_is_as_it_was(moving: Moving) -> None:
+    for name in ("db", "cache"):
+        replication = moving.replication(name)
+        replication.unfence_source()
+        replication.stop()
+        replication.stop()
+    assert users(moving, moving.source) == "db"
+    assert settings(moving, moving.source) == settings(moving, moving.target)
+    assert moving.sql(moving.source, "INSERT INTO items (name) VALUES ('back') RETURNING name;", tcp=True) == "back"
+    assert moving.redis(moving.source, "SET back 1") == "OK"
+    assert moving.sql(moving.target, "SELECT count(*) FROM items;") == "20001", (
+        "what was promoted is nobody's to delete"
+    )
