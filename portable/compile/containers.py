@@ -69,11 +69,6 @@ def _name_first(entry: tuple[str, Any]) -> tuple[bool, str]:
 
 def _container(scope: Scope, workload: Workload, container: Container, bundle: Files) -> dict[str, Any]:
     """What containers of every kind have."""
-    given = {
-        "livenessProbe": container.liveness,
-        "readinessProbe": container.readiness,
-        "startupProbe": container.startup,
-    }
     parts: dict[str, Any] = {
         "args": [literal(word) for word in container.args],
         "command": [literal(word) for word in container.command],
@@ -85,8 +80,20 @@ def _container(scope: Scope, workload: Workload, container: Container, bundle: F
         "securityContext": security.container_context(workload),
         "volumeMounts": _mounts(workload, container, bundle),
     }
-    parts |= {name: probes.probe(spec, workload.ports) for name, spec in given.items() if spec is not None}
+    parts |= _probes(scope, workload, container)
     return {key: value for key, value in parts.items() if value}
+
+
+def _probes(scope: Scope, workload: Workload, container: Container) -> dict[str, Any]:
+    """The spec's, with what it leaves open."""
+    ports, found = workload.ports, dict[str, Any]()
+    if container.liveness is not None:
+        found["livenessProbe"] = probes.liveness(container.liveness, ports, drain(scope, workload))
+    if container.readiness is not None:
+        found["readinessProbe"] = probes.readiness(container.readiness, ports)
+    if container.startup is not None:
+        found["startupProbe"] = probes.probe(container.startup, ports)
+    return found
 
 
 def _container_ports(workload: Workload) -> list[dict[str, Any]]:

@@ -7,6 +7,11 @@ from typing import Any
 
 from portable.spec.model import Port, Probe, Workload
 
+# What a probe asks for costs a connection, or a small request: often enough that a rollout does not wait for the next try, and
+# that a pod that hangs is out of service after 7 s. Kubernetes' own 10 s make that half a minute of unanswered requests.
+_READINESS = {"periodSeconds": 2, "failureThreshold": 3}
+# Seconds that a process gets to end after its liveness probe has failed.
+LAST_WORDS = 10
 _TIMES = (
     ("initialDelaySeconds", "initial_delay"),
     ("periodSeconds", "period"),
@@ -41,15 +46,25 @@ def probe(spec: Probe, ports: Mapping[str, Port]) -> dict[str, Any]:
     return found
 
 
-def default_readiness(workload: Workload) -> dict[str, Any] | None:
-    """A TCP probe on the first TCP port, so that no pod gets requests before it listens. None: nothing listens.
+def readiness(spec: Probe, ports: Mapping[str, Port]) -> dict[str, Any]:
+    """Asked every 2 s where the spec does not say how often. A command keeps Kubernetes' 10 s: a process costs more."""
+    found = probe(spec, ports)
+    if spec.exec is None and spec.period is None:
+        found["periodSeconds"] = _READINESS["periodSeconds"]
+    return found
 
-    Every 2 s: a rollout waits for the next try after a pod's start, and an open connection costs nothing.
-    """
+
+def liveness(spec: Probe, ports: Mapping[str, Port], drain: int) -> dict[str, Any]:
+    """A process that no longer answers gets 10 s to end after its `drain`: what it has not done by then it will not do."""
+    return probe(spec, ports) | {"terminationGracePeriodSeconds": drain + LAST_WORDS}
+
+
+def default_readiness(workload: Workload) -> dict[str, Any] | None:
+    """A TCP probe on the first TCP port, so that no pod gets requests before it listens. None: nothing listens."""
     first = next((port for port in workload.ports.values() if port.protocol == "TCP"), None)
     if first is None:
         return None
-    return {"tcpSocket": {"port": first.target}, "periodSeconds": 2, "failureThreshold": 3}
+    return {"tcpSocket": {"port": first.target}, **_READINESS}
 
 
 def _target(port: int | str, ports: Mapping[str, Port]) -> int | str:

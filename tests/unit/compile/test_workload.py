@@ -64,6 +64,23 @@ def test_a_given_readiness_probe_is_kept_and_a_named_port_resolved() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("probe", "period"), [(Probe(http=HttpGet("/ready", 8080)), 2), (Probe(tcp=8080), 2), (Probe(exec=("true",)), None)]
+)
+def test_readiness_is_asked_often_unless_it_takes_a_process(probe: Probe, period: int | None) -> None:
+    objects = compiled(workload(container=Container("web", "web:1", readiness=probe)))
+    assert main_container(objects, "Deployment/web")["readinessProbe"].get("periodSeconds") == period
+
+
+def test_a_process_that_no_longer_answers_is_not_waited_for_as_one_that_works() -> None:
+    alive = Probe(http=HttpGet("/alive", 8080))
+    objects = compiled(workload(container=Container("web", "web:1", liveness=alive)))
+    pod = manifests(objects)["Deployment/web"]["spec"]["template"]["spec"]
+    drain = main_container(objects, "Deployment/web")["lifecycle"]["preStop"]["sleep"]["seconds"]
+    grace = main_container(objects, "Deployment/web")["livenessProbe"]["terminationGracePeriodSeconds"]
+    assert drain < grace < pod["terminationGracePeriodSeconds"]
+
+
 def test_a_sidecar_s_probe_does_not_stand_for_the_main_container() -> None:
     sidecar = Container("proxy", "p:1", before={"web": "healthy"}, readiness=Probe(tcp=9000))
     objects = compiled(workload(containers={"proxy": sidecar, "web": Container("web", "web:1")}))
