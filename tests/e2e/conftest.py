@@ -309,7 +309,7 @@ def module_app(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[AppUnderTest]:
     """One app for all tests of a module, which stand in order; destroyed with its data after the last one."""
-    prefix = request.path.stem.removeprefix("test_")
+    prefix = request.path.stem.removeprefix("test_").replace("_", "-")
     entry = AppUnderTest(
         f"{prefix}-{secrets.token_hex(2)}", cluster, tmp_path_factory.mktemp(prefix) / f"{prefix}.yaml", portable
     )

@@ -1,0 +1,144 @@
+"""What the proofs of the promises share: the app under load, its streams, and the tables that a whole run writes."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from portable.kube import Kube
+from portable_kind import docker
+from tests import soak
+from tests.benchmarks import page
+from tests.e2e.conftest import ROOT, Portable
+from tests.e2e.web import fetch
+from tests.load import Record, Stream, load
+
+IMAGE, NEXT_IMAGE = "portable-test/subject:1.0", "portable-test/subject:1.1"
+PAGE = ROOT / "docs" / "reliability.md"
+HTTP = {"httpGet": {"path": "/healthz", "port": "http"}}
+# One client that keeps its connections, one that never does, and one whose requests take 5 s.
+CLIENTS = (
+    Stream("keep-alive", rate=20, connections=4, patience=20),
+    Stream("fresh", rate=10, keep_alive=False, patience=20),
+    Stream("slow", rate=1, path="/slow?ms=5000", patience=30),
+)
+
+
+def build_images(portable: Portable) -> None:
+    """portable-test/subject in two versions; quick where nothing has changed."""
+    with FileLock(portable.folder / "images.lock"):
+        for image in (IMAGE, NEXT_IMAGE):
+            command = ["make", "-C", Path(__file__).parent / "subject", "images", f"VERSION={image.partition(':')[2]}"]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stdout + done.stderr
+
+
+def subject(
+    host: str, *, replicas: int = 2, image: str = IMAGE, variables: Mapping[str, str] | None = None, **more: Any
+) -> dict[str, Any]:
+    """The workload as a user would write it: two probes, a memory limit; everything else is portable's default."""
+    resources = {"requests": {"cpu": "20m", "memory": "24Mi"}, "limits": {"memory": "96Mi"}}
+    greeting = {"GREETING": "Hello", **(variables or {})}
+    main = {
+        "image": image,
+        "variables": greeting,
+        "resources": resources,
+        "readinessProbe": HTTP,
+        "livenessProbe": HTTP,
+    }
+    return {
+        "containers": {"main": main},
+        "service": {"ports": {"http": {"port": 80, "targetPort": 8080}}},
+        "routes": {"main": {"host": host}},
+        "scale": {"min": replicas},
+        **more,
+    }
+
+
+def url_of(up: Mapping[str, Any]) -> str:
+    (address,) = up["addresses"]
+    return str(address["url"]).rstrip("/")
+
+
+@contextmanager
+def under_load(url: str, *streams: Stream) -> Iterator[Record]:
+    """Load on a route that answers, with a moment of calm before and after what the block does."""
+    await_answer(url)
+    with load(url, *(streams or CLIENTS)) as record:
+        time.sleep(2)
+        yield record
+        time.sleep(2)
+
+
+def await_answer(url: str, seconds: float = 60) -> None:
+    """The ingress learns of a new route a moment after it is there."""
+    deadline = time.monotonic() + seconds
+    while (status := fetch(url).status) != 200:
+        assert time.monotonic() < deadline, f"{url} answers {status}"
+        time.sleep(0.2)
+
+
+def full_strength(kube: Kube, namespace: str, kind: str, name: str) -> bool:
+    """Whether every wanted pod is there, ready and on a node that is ready, and none beyond them."""
+    found = kube.get("apps/v1", kind, name, namespace)
+    assert found is not None
+    wanted = found["spec"]["replicas"]
+    ready_nodes = {node["metadata"]["name"] for node in kube.list("v1", "Node") if _is(node, "Ready")}
+    pods = kube.list("v1", "Pod", namespace, label_selector=f"app.kubernetes.io/name={name}")
+    staying = [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
+    well = [pod for pod in staying if _is(pod, "Ready") and pod["spec"].get("nodeName") in ready_nodes]
+    return len(well) == wanted == len(staying)
+
+
+def _is(item: Mapping[str, Any], condition: str) -> bool:
+    conditions = item.get("status", {}).get("conditions", ())
+    return any(each["type"] == condition and each["status"] == "True" for each in conditions)
+
+
+def wait(condition: Callable[[], bool], what: str, seconds: float = 240) -> float:
+    """Seconds until it was true."""
+    started = time.monotonic()
+    while not condition():
+        assert time.monotonic() - started < seconds, f"not within {seconds:.0f} s: {what}"
+        time.sleep(0.2)
+    return time.monotonic() - started
+
+
+def post_to_pod(pod: Mapping[str, Any], path: str, body: str = "") -> bool:
+    """From the pod's node, to this pod and no other; whether it was answered with success, within 5 s."""
+    from portable.errors import ProviderError
+
+    command = ("curl", "--silent", "--fail", "--max-time", "5", "--data-binary", "@-", "--output", "/dev/null")
+    try:
+        docker.execute(
+            pod["spec"]["nodeName"], *command, f"http://{pod['status']['podIP']}:8080{path}", stdin=body.encode()
+        )
+    except ProviderError:
+        return False
+    return True
+
+
+@dataclass(frozen=True)
+class Table:
+    """A proof's table: one row for each case, printed when the module ends, and kept on the page after a whole run."""
+
+    section: str
+    head: Sequence[str]
+    rows: list[Sequence[str]]
+
+    def tell(self, say: Callable[[str], None]) -> None:
+        if not self.rows:
+            return
+        body = page.table(self.head, self.rows)
+        say(f"{self.section}\n\n{body}")
+        if soak.SOAK:
+            page.rewrite(
+                self.section, body, command=f"PORTABLE_SOAK=1 pytest {self.section}", page=PAGE, target="make soak"
+            )
