@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @click.pass_obj
 def eject(session: Session, request: Request, only: tuple[str, ...], folder: Path) -> None:
-    """Write all that the app and its clusters are for kubectl and plain Pulumi.
+    """Leave with plain YAML and Pulumi programs.
 
     A kustomize base with an overlay for each cloud, a script that makes the Secrets, the app's Pulumi program, and files for
     `pulumi import` of clusters that portable made. Nothing is applied or changed.

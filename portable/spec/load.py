@@ -79,6 +79,22 @@ def parse(text: str, file: str) -> Document:
     """The one YAML document in `text`. Raises SpecError with every duplicate key, tag and alias problem it finds."""
     document = Document(file, Node(None, Mark(file, 1, 1)), {file: text})
     builder = _Builder(document)
+    _read(builder, document, text)
+    return document.replaced(builder.roots[0])
+
+
+def parse_all(text: str, file: str) -> list[Document]:
+    """Every YAML document in `text` that is not empty: files of other tools, in which merge keys (<<) are usual.
+
+    Raises SpecError as `parse` does.
+    """
+    document = Document(file, Node(None, Mark(file, 1, 1)), {file: text})
+    builder = _Builder(document, foreign=True)
+    _read(builder, document, text)
+    return [document.replaced(root) for root in builder.roots if root.content is not None]
+
+
+def _read(builder: _Builder, document: Document, text: str) -> None:
     try:
         parser = _Parser(text)
         while (event := parser.get_event()) is not None:
@@ -86,16 +102,14 @@ def parse(text: str, file: str) -> Document:
     except yaml.MarkedYAMLError as error:
         builder.problems.append(_syntax_problem(document, error))
     except yaml.YAMLError as error:
-        builder.problems.append(document.problem_at(Mark(file, 1, 1), f"this is not YAML: {error}"))
+        builder.problems.append(document.problem_at(Mark(document.file, 1, 1), f"this is not YAML: {error}"))
     except _Stop as stop:
         builder.problems.append(stop.problem)
-    if not builder.problems and (builder.root is None or builder.root.content is None):
-        builder.problems.append(
-            document.problem_at(Mark(file, 1, 1), "the file is empty", hint="`portable init` writes a first spec")
-        )
-    if builder.problems or builder.root is None:
-        raise SpecError(builder.problems, file=file)
-    return document.replaced(builder.root)
+    if not builder.problems and all(root.content is None for root in builder.roots):
+        hint = "`portable init` writes a first spec"
+        builder.problems.append(document.problem_at(Mark(document.file, 1, 1), "the file is empty", hint=hint))
+    if builder.problems:
+        raise SpecError(builder.problems, file=document.file)
 
 
 class _Stop(Exception):
@@ -116,12 +130,16 @@ class _Open:
 
 
 class _Builder:
-    """Turns events into nodes with a stack of its own, so that depth is ours to limit."""
+    """Turns events into nodes with a stack of its own, so that depth is ours to limit.
 
-    def __init__(self, document: Document) -> None:
+    `foreign`: several documents and merge keys are read.
+    """
+
+    def __init__(self, document: Document, *, foreign: bool = False) -> None:
         self.document = document
         self.file = document.file
-        self.root: Node | None = None
+        self.roots: list[Node] = []
+        self._foreign = foreign
         self.problems: list[Problem] = []
         self._stack: list[_Open] = []
         self._anchors: dict[str, Node | None] = {}
@@ -139,7 +157,7 @@ class _Builder:
             self._alias(event)
         elif kind is events.DocumentStartEvent:
             self._documents += 1
-            if self._documents > 1:
+            if self._documents > 1 and not self._foreign:
                 self._stop(event, "a second document begins here", expected="one document in a file")
 
     def _mark(self, event: Any) -> Mark:
@@ -181,7 +199,7 @@ class _Builder:
         name = event.value
         if event.anchor:
             self._anchors[event.anchor] = Node(name, self._mark(event), text=name)
-        if plain and name == "<<":
+        if plain and name == "<<" and not self._foreign:
             self._report(
                 event, "merge keys (<<) are not part of YAML 1.2", hint="write the keys out, or alias whole values"
             )
@@ -209,6 +227,8 @@ class _Builder:
 
     def _close(self) -> None:
         frame = self._stack.pop()
+        if self._foreign and isinstance(frame.node.content, dict) and "<<" in frame.node.content:
+            frame.node.content = _merged(frame.node.content)
         if frame.anchor:
             self._anchors[frame.anchor] = frame.node
         self._add(frame.node, None)
@@ -232,7 +252,7 @@ class _Builder:
 
     def _add(self, node: Node, event: Any) -> None:
         if not self._stack:
-            self.root = node
+            self.roots.append(node)
             return
         frame = self._stack[-1]
         content = frame.node.content
@@ -248,6 +268,19 @@ class _Builder:
             mark = self._mark(event) if event is not None else node.mark
             message = f"the file has more than {MAX_VALUES:,} values when its aliases are written out"
             raise _Stop(self.document.problem_at(mark, message))
+
+
+def _merged(content: dict[str, Node]) -> dict[str, Node]:
+    """A map without its merge key: what that leads to stands behind the map's own keys (https://yaml.org/type/merge.html)."""
+    source = content["<<"]
+    found = {key: node for key, node in content.items() if key != "<<"}
+    for each in source.content if isinstance(source.content, list) else [source]:
+        found |= {
+            key: node
+            for key, node in (each.content.items() if isinstance(each.content, dict) else ())
+            if key not in found
+        }
+    return found
 
 
 _SYNTAX = {

@@ -1,0 +1,137 @@
+"""A spec under construction, and what could not be taken over into it, each with its place in the file it came from."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from portable.errors import Problem
+from portable.spec.document import Document, Node
+
+_NOT_IN_NAMES = re.compile(r"[^a-z0-9-]+")
+# Variables whose values nobody should find in a file.
+SECRET_NAME = re.compile(
+    r"(PASS(WORD|WD|PHRASE)?|SECRET|TOKEN|CREDENTIALS?|API_?KEY|PRIVATE_?KEY|ACCESS_?KEY)", re.IGNORECASE
+)
+IMAGES_OWN_USER = {"level": "baseline", "writable": ["/"]}
+
+
+@dataclass
+class Draft:
+    """`workloads` and `resources` as the spec has them. `findings` have in `path` the workload or resource they are about.
+
+    `secrets`: value -> the secret resource that stands for it; values stay in here. `users`: volume -> the workloads with it.
+    """
+
+    name: str
+    workloads: dict[str, dict[str, Any]] = field(default_factory=dict)
+    resources: dict[str, dict[str, Any]] = field(default_factory=dict)
+    findings: list[Problem] = field(default_factory=list)
+    secrets: dict[str, str] = field(default_factory=dict, repr=False)
+    users: dict[str, set[str]] = field(default_factory=dict)
+
+    def resource(self, wanted: str, body: Mapping[str, Any]) -> str:
+        """The name of a resource with this body: `wanted`, or the like where another has that name."""
+        name = label(wanted)
+        number = 1
+        while self.resources.get(name, body) != body:
+            number += 1
+            name = f"{label(wanted)}-{number}"
+        self.resources[name] = dict(body)
+        return name
+
+    def secret(self, wanted: str, value: str) -> str:
+        """The secret resource that stands for `value`: the same one wherever the same value is used."""
+        if value not in self.secrets:
+            name = label(wanted)
+            while name in self.secrets.values() or name in self.resources:
+                name += "-2"
+            self.secrets[value] = name
+            self.resources[name] = {"type": "secret"}
+        return self.secrets[value]
+
+
+@dataclass
+class Section:
+    """A map of the input. Each key is taken by somebody, or `close` reports it: nothing is dropped in silence."""
+
+    node: Node
+    document: Document
+    draft: Draft
+    about: str
+    _taken: set[str] = field(default_factory=set)
+
+    def take(self, key: str) -> Node | None:
+        """The node under `key`, which is thereby dealt with; None where nothing stands there."""
+        self._taken.add(key)
+        found = self.node.child(key)
+        return None if found is None or found.content is None else found
+
+    def value(self, key: str, default: Any = None) -> Any:
+        """What stands under `key`, without places."""
+        found = self.take(key)
+        return default if found is None else found.plain()
+
+    def text(self, key: str, default: str = "") -> str:
+        """A scalar as it was written."""
+        found = self.take(key)
+        return default if found is None or isinstance(found.content, dict | list) else scalar(found)
+
+    def section(self, key: str) -> Section | None:
+        """The map under `key`."""
+        found = self.take(key)
+        return self.of(found) if found is not None and isinstance(found.content, dict) else None
+
+    def sections(self, key: str) -> list[Section]:
+        """The maps in the list under `key`."""
+        found = self.take(key)
+        entries = found.content if found is not None and isinstance(found.content, list) else []
+        return [self.of(entry) for entry in entries if isinstance(entry.content, dict)]
+
+    def of(self, node: Node) -> Section:
+        return Section(node, self.document, self.draft, self.about)
+
+    def report(self, node: Node | None, message: str, hint: str = "") -> None:
+        """A finding at `node`, without the line that stands there: it may hold the value of a secret."""
+        at = node or self.node
+        place = at.key or at.mark
+        found = self.document.problem_at(place, message, path=self.about, hint=hint, severity="warning")
+        self.draft.findings.append(replace(found, source_line=""))
+
+    def close(self, reasons: Mapping[str, str], *, silent: tuple[str, ...] = ()) -> None:
+        """Reports every key that nobody took, but for `silent` ones; `reasons` say why, or what to do instead."""
+        content = self.node.content if isinstance(self.node.content, dict) else {}
+        for key, node in content.items():
+            if key not in self._taken and key not in silent and not _nothing(node):
+                self.report(node, f"{key} is not taken over", reasons.get(key, ""))
+
+
+def scalar(node: Node) -> str:
+    """A scalar as text, as other tools hand it to a process."""
+    if isinstance(node.content, bool):
+        return "true" if node.content else "false"
+    return "" if node.content is None else node.text if not isinstance(node.content, str) else node.content
+
+
+def label(text: str) -> str:
+    """`text` as a name in a spec: lower case, letters, digits and '-'."""
+    found = _NOT_IN_NAMES.sub("-", text.lower()).strip("-")[:50].strip("-")
+    return found if found[:1].isalpha() else f"x-{found}".rstrip("-")
+
+
+def escaped(text: str) -> str:
+    """Text that means itself in a variable or file: a spec reads `${` as a placeholder and `$$` as one `$`."""
+    return text.replace("$", "$$")
+
+
+def port_name(number: int, protocol: str = "TCP") -> str:
+    usual = {80: "http", 8080: "http", 443: "https", 5432: "postgres", 3306: "mysql", 6379: "redis", 27017: "mongo"}
+    name = usual.get(number, f"port-{number}")
+    return name if protocol == "TCP" else f"{name}-udp"
+
+
+def _nothing(node: Node) -> bool:
+    """Empty maps, lists and texts ask for nothing."""
+    return node.content is None or node.content in ({}, [], "")
