@@ -25,6 +25,12 @@ MATRICES = (
     "tests/unit/engine/test_crash.py",
     "tests/unit/spec/test_properties.py",
 )
+# Each writes a table of its own, of what was measured, into docs/reliability.md.
+PROOFS = (
+    "tests/e2e/test_reliability_healing.py",
+    "tests/e2e/test_reliability_scaling.py",
+    "tests/e2e/test_reliability_updates.py",
+)
 
 
 def size(sample: int, whole: int) -> int:

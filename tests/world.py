@@ -24,7 +24,7 @@ OPTIONS = ("--durations=25", "--numprocesses=3", "--dist=loadfile", "--no-loadsc
 def _chosen(arguments: list[str]) -> list[str]:
     """Where no tests are named: all of them, or with PORTABLE_SOAK=1 the long matrices."""
     named = any((ROOT / argument.partition("::")[0]).exists() for argument in arguments)
-    return arguments if named or not soak.SOAK else [*arguments, *soak.MATRICES]
+    return arguments if named or not soak.SOAK else [*arguments, *soak.MATRICES, *soak.PROOFS]
 
 
 def main(arguments: list[str]) -> int:

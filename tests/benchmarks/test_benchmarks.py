@@ -7,10 +7,12 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
-from tests.benchmarks import generate, page
+from tests.benchmarks import generate, page, reactions
 from tests.benchmarks.__main__ import SECTIONS
 from tests.benchmarks.measure import interleaved, run
+from tests.e2e import promises
 
 pytestmark = pytest.mark.unit
 ROOT = Path(__file__).resolve().parents[2]
@@ -74,3 +76,25 @@ def test_every_section_has_its_place_on_the_page(tmp_path: Path, monkeypatch: py
         assert f"the new {section}\n" not in copy.read_text()
     with pytest.raises(ValueError, match="no markers"):
         page.rewrite("unknown", "", command="x")
+
+
+def test_both_contenders_of_the_reactions_run_the_same_app(tmp_path: Path) -> None:
+    from portable.compile import compile_app
+    from portable.spec import load_app
+    from portable_kind.profile import profile
+
+    file = tmp_path / "portable.yaml"
+    file.write_text(reactions.spec("bench", "Hello"))
+    ours = [each.manifest for each in compile_app(load_app(file, environment=None).app, profile(self_built=True)).items]
+    theirs = list(yaml.safe_load_all(reactions.manifests("Hello")))
+    for objects in (ours, theirs):
+        (deployment,) = (each for each in objects if each["kind"] == "Deployment")
+        (container,) = deployment["spec"]["template"]["spec"]["containers"]
+        (scaler,) = (each for each in objects if each["kind"] == "HorizontalPodAutoscaler")
+        assert (container["image"], container["env"]) == (promises.IMAGE, [{"name": "GREETING", "value": "Hello"}])
+        assert container["resources"] == {
+            "requests": {"cpu": "100m", "memory": "24Mi"},
+            "limits": {"memory": "96Mi"},
+        }
+        assert container["livenessProbe"]["httpGet"] == container["readinessProbe"]["httpGet"]
+        assert (scaler["spec"]["minReplicas"], scaler["spec"]["maxReplicas"]) == (2, 4)

@@ -91,15 +91,38 @@ def full_strength(kube: Kube, namespace: str, kind: str, name: str) -> bool:
     assert found is not None
     wanted = found["spec"]["replicas"]
     ready_nodes = {node["metadata"]["name"] for node in kube.list("v1", "Node") if _is(node, "Ready")}
-    pods = kube.list("v1", "Pod", namespace, label_selector=f"app.kubernetes.io/name={name}")
-    staying = [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
-    well = [pod for pod in staying if _is(pod, "Ready") and pod["spec"].get("nodeName") in ready_nodes]
-    return len(well) == wanted == len(staying)
+    pods = staying(kube, namespace, name)
+    well = [pod for pod in pods if _is(pod, "Ready") and pod["spec"].get("nodeName") in ready_nodes]
+    return len(well) == wanted == len(pods)
 
 
 def _is(item: Mapping[str, Any], condition: str) -> bool:
     conditions = item.get("status", {}).get("conditions", ())
     return any(each["type"] == condition and each["status"] == "True" for each in conditions)
+
+
+def lives(kube: Kube, namespace: str, name: str) -> set[tuple[str, int]]:
+    """The pods that are to stay, each with how often it was started again: another set after anything died."""
+    return {
+        (pod["metadata"]["uid"], sum(status["restartCount"] for status in pod["status"].get("containerStatuses", ())))
+        for pod in staying(kube, namespace, name)
+    }
+
+
+def staying(kube: Kube, namespace: str, name: str) -> list[dict[str, Any]]:
+    """A workload's pods without those that are ending."""
+    pods = kube.list("v1", "Pod", namespace, label_selector=f"app.kubernetes.io/name={name}")
+    return [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
+
+
+def kill_process(pod: Mapping[str, Any]) -> None:
+    """SIGKILL to the process of the subject itself, from the pod's node."""
+    uid = pod["metadata"]["uid"]
+    script = (
+        f"for file in $(grep -l -e {uid} -e {uid.replace('-', '_')} /proc/[0-9]*/cgroup); do process=${{file%/cgroup}};"
+        " case $(readlink $process/exe) in */subject) kill -9 ${process#/proc/}; echo killed;; esac; done"
+    )
+    assert "killed" in docker.execute(pod["spec"]["nodeName"], "sh", "-c", script)
 
 
 def wait(condition: Callable[[], bool], what: str, seconds: float = 240) -> float:

@@ -19,7 +19,20 @@ from portable.spec import model
 from portable_kind import Kind, docker
 from tests import soak
 from tests.e2e.conftest import AppUnderTest, Cluster, Portable
-from tests.e2e.promises import IMAGE, Table, build_images, full_strength, post_to_pod, subject, under_load, url_of, wait
+from tests.e2e.promises import (
+    IMAGE,
+    Table,
+    build_images,
+    full_strength,
+    kill_process,
+    lives,
+    post_to_pod,
+    staying,
+    subject,
+    under_load,
+    url_of,
+    wait,
+)
 from tests.load import failures
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
@@ -90,14 +103,8 @@ def url(app: AppUnderTest) -> str:
 # -- what happens ------------------------------------------------------------------------------------------------------
 
 
-def kill_process(app: AppUnderTest, pod: dict[str, Any]) -> None:
-    """SIGKILL to the process itself, from its node."""
-    uid = pod["metadata"]["uid"]
-    script = (
-        f"for process in $(grep -l -e {uid} -e {uid.replace('-', '_')} /proc/[0-9]*/cgroup); do folder=${{process%/cgroup}};"
-        " case $(readlink $folder/exe) in */subject) kill -9 ${folder#/proc/}; echo killed;; esac; done"
-    )
-    assert "killed" in docker.execute(pod["spec"]["nodeName"], "sh", "-c", script)
+def kill(app: AppUnderTest, pod: dict[str, Any]) -> None:
+    kill_process(pod)
 
 
 def delete_pod(app: AppUnderTest, pod: dict[str, Any]) -> None:
@@ -143,11 +150,12 @@ def strike(
 ) -> Healed:
     """One pod of web is struck, under load, until as many as before are ready on nodes that are."""
     victim = victim_of(app)
-    before = lives(app)
+    where = (app.cluster.kube, app.namespace)
+    before = lives(*where, "web")
     with under_load(url) as record:
         began = time.monotonic()
         blow(app, victim)
-        wait(lambda: lives(app) != before and full_strength(app.cluster.kube, app.namespace, "Deployment", "web"), case)
+        wait(lambda: lives(*where, "web") != before and full_strength(*where, "Deployment", "web"), case)
         took = time.monotonic() - began
     seen = record.summary()
     gap, slowest = f"{seen.longest_gap:.2f} s", f"{seen.p99:.2f} s"
@@ -158,24 +166,16 @@ def strike(
 
 def victim_of(app: AppUnderTest) -> dict[str, Any]:
     """A pod of web, on a worker where there are any: the control plane is what makes the healing."""
-    pods = [pod for pod in app.pods("web") if "deletionTimestamp" not in pod["metadata"]]
+    pods = staying(app.cluster.kube, app.namespace, "web")
     on_workers = [pod for pod in pods if not pod["spec"]["nodeName"].endswith("-control-plane")]
     return (on_workers or pods)[0]
-
-
-def lives(app: AppUnderTest) -> set[tuple[str, int]]:
-    return {
-        (pod["metadata"]["uid"], sum(status["restartCount"] for status in pod["status"].get("containerStatuses", ())))
-        for pod in app.pods("web")
-        if "deletionTimestamp" not in pod["metadata"]
-    }
 
 
 @pytest.mark.parametrize(
     ("case", "blow"),
     [
         ("a pod is deleted", delete_pod),
-        ("the container's process is killed", kill_process),
+        ("the container's process is killed", kill),
         pytest.param("its memory is exhausted", fill_memory, marks=on_three_nodes),
         pytest.param("the process hangs, its port still accepts", hang, marks=on_three_nodes),
     ],
