@@ -19,7 +19,7 @@ from portable.errors import Interrupted, PortableError, UsageError
 
 COMPLETION_VARIABLE = "_PORTABLE_COMPLETE"
 # What they have begun, the next run finishes.
-RESUMED = ("up", "destroy")
+RESUMED = ("up", "destroy", "migrate")
 
 
 def run(arguments: Sequence[str]) -> int:

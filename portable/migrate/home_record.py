@@ -131,6 +131,17 @@ def _line_to_change(request: Request, target: Target, home: End) -> str:
     return "\n".join(_spec_lines(target, home)) or f"name {home} in the spec"
 
 
+def lines_to_change(request: Request, home: End) -> tuple[str, ...]:
+    """What the spec says otherwise than `home`; empty where it names the new home already, or none."""
+    from portable.errors import UsageError
+    from portable.target import open_target
+
+    try:
+        return tuple(_spec_lines(open_target(request), home))
+    except UsageError:  # no cloud is named
+        return ()
+
+
 def _cluster_words(target: Target, home: End) -> str:
     return "" if home.cluster == target.home.cluster else f" (with `cluster: {{name: {home.cluster}}}` in the spec)"
 

@@ -128,6 +128,11 @@ class Journal:
         self._version = version
         self.record = record
 
+    @property
+    def written(self) -> bool:
+        """False: it stands in no cluster yet, and nothing has begun."""
+        return bool(self._version)
+
     def append(self, entry: Entry) -> None:
         """Whether a write whose answer was lost has arrived is found out by reading again."""
         wanted = replace(self.record, entries=(*self.record.entries, entry))

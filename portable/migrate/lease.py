@@ -50,6 +50,10 @@ class Lease:
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
+    @property
+    def place(self) -> tuple[str, str]:
+        return self._kube.server, self._namespace
+
     def __enter__(self) -> Self:
         """Raises PortableError naming the one who holds it."""
         self._take()

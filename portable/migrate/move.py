@@ -1,0 +1,179 @@
+"""A migration under way, as its steps see it: both ends, the journal, and who does the work."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Self
+
+from portable.errors import PortableError
+from portable.events import Emit
+from portable.kube import Kube
+from portable.migrate.inventory import volumes
+from portable.migrate.journal import End, Entry, Journal, Record, now
+from portable.migrate.lease import Lease, operator, shown
+from portable.migrate.sides import Side, Sides
+from portable.target import Request, compile_target, open_target
+
+if TYPE_CHECKING:
+    from portable.engine import Engine
+    from portable.migrate.databases import Replication, Way
+    from portable.migrate.transfer import Transfer, VolumeCopy
+    from portable.target import Target
+
+
+@dataclass(frozen=True)
+class Options:
+    """`max_downtime`: seconds; where more is predicted once all is staged, nothing is frozen. `watch`: seconds that the target is
+    watched under traffic before the commit. `wait_for_jobs`: seconds that the freeze gives to jobs that run."""
+
+    max_downtime: float | None = None
+    watch: float = 15.0
+    wait_for_jobs: float = 600.0
+
+
+@dataclass
+class Move:
+    """`source`, `target`: what a command would work on at either end. The target's cluster may still have to be made."""
+
+    request: Request
+    source: Target
+    target: Target
+    source_kube: Kube
+    target_kube: Kube | None
+    journal: Journal
+    engine: Engine
+    emit: Emit
+    options: Options = field(default_factory=Options)
+    leases: list[Lease] = field(default_factory=list)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        while self.leases:
+            self.leases.pop().__exit__(*exception)
+
+    def hold(self, lease: Lease) -> None:
+        """Until this move is closed. Raises PortableError naming the one who holds it."""
+        if all(each.place != lease.place for each in self.leases):
+            self.leases.append(lease.__enter__())
+
+    def require_lease(self) -> None:
+        """Raises Lost where this process is the operator no more."""
+        for lease in self.leases:
+            lease.require()
+
+    @property
+    def record(self) -> Record:
+        return self.journal.record
+
+    @property
+    def migration(self) -> str:
+        return self.record.header.migration
+
+    @property
+    def namespace(self) -> str:
+        return self.source.app.namespace
+
+    @cached_property
+    def source_side(self) -> Side:
+        return Side("source", self.source, self.source_kube, compile_target(self.source))
+
+    @cached_property
+    def target_side(self) -> Side:
+        if self.target_kube is None:
+            raise PortableError(
+                f"there is no cluster {self.target.home.cluster!r} on {self.target.provider.title} yet",
+                fix="`portable migrate resume` makes it",
+            )
+        return Side("target", self.target, self.target_kube, compile_target(self.target))
+
+    @cached_property
+    def sides(self) -> Sides:
+        return Sides(self.migration, self.source_side, self.target_side)
+
+    @cached_property
+    def ways(self) -> tuple[Way, ...]:
+        """As they were found while everything ran: a stopped database cannot be asked."""
+        from portable.migrate.databases import Way, ways
+
+        known = self.record.facts("plan").get("ways")
+        return ways(self.sides, self.emit) if known is None else tuple(Way(**way) for way in known)
+
+    @cached_property
+    def replications(self) -> Mapping[str, Replication]:
+        """Name -> the databases that move by replication."""
+        from portable.migrate.databases import replication
+
+        return {way.name: replication(self.sides, way.name, self.emit) for way in self.ways if way.how == "replication"}
+
+    @cached_property
+    def volumes(self) -> tuple[VolumeCopy, ...]:
+        """Those that are copied: all but the replicated databases'."""
+        return volumes(self.source_side, skip=self.replications)
+
+    @cached_property
+    def transfer(self) -> Transfer:
+        from portable.migrate.transfer import Transfer
+
+        return Transfer(self.sides, self.volumes, self.emit)
+
+    def open_target(self, kube: Kube) -> None:
+        """The target's cluster is there now."""
+        self.target_kube = kube
+        for name in ("target_side", "sides", "ways", "replications", "volumes", "transfer"):
+            self.__dict__.pop(name, None)
+
+    @property
+    def moves_data(self) -> bool:
+        return not self.record.header.stateless
+
+    def request_for(self, target: Target) -> Request:
+        """What makes `up` and `destroy` work on that end, past this migration's own fence."""
+        home = target.home
+        return replace(self.request, cloud=home.cloud, cluster=home.cluster, migration=self.migration)
+
+    def write(self, step: str, what: Any, facts: Mapping[str, Any] | None = None, seconds: float | None = None) -> None:
+        """Raises Lost where this process is the operator no more."""
+        self.require_lease()
+        self.journal.append(Entry(step, what, now(), shown(operator()), seconds, facts or {}))
+
+    def plan_ways(self) -> None:
+        if "ways" not in self.record.facts("plan"):
+            self.note("plan", ways=[asdict(way) for way in self.ways])
+
+    def note(self, step: str, **facts: Any) -> None:
+        self.write(step, "note", facts)
+
+
+def end_of(target: Target) -> End:
+    return End(target.home.cloud, target.home.cluster)
+
+
+def open_end(request: Request, end: End) -> Target:
+    """Raises SpecError where the app cannot be on that cloud, in the spec's words."""
+    return open_target(replace(request, cloud=end.cloud, cluster=end.cluster))
+
+
+def reach(target: Target) -> Kube | None:
+    """The end's cluster; None where there is none that is well."""
+    found = target.provider.find(target.app.cluster)
+    if found is None or not found.healthy:
+        return None
+    return Kube.reach(target.provider.credentials(target.app.cluster))
+
+
+def wait_until(check: Any, *, timeout: float, interval: float = 0.5) -> bool:
+    """Whether `check()` became true within `timeout` seconds."""
+    deadline = time.monotonic() + timeout
+    while not check():
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(interval)
+    return True
+
+
+__all__: Sequence[str] = ["Move", "Options", "end_of", "open_end", "reach", "wait_until"]

@@ -1,0 +1,113 @@
+"""Traffic moves, is watched, and then the target is the app's home."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from portable.errors import ClusterError
+from portable.migrate import home_record, journal
+from portable.migrate.lease import Lease
+from portable.migrate.move import Move, end_of
+from portable.migrate.steps.start import has_routes
+from portable.migrate.steps.step import Facts, MigrationStep
+from portable.polling import elapsed
+from portable.steps import Progress
+
+if TYPE_CHECKING:
+    from portable.migrate.cutover import Cut
+
+# One failed look is no news, so many in a row are.
+_FAILURES = 3
+_LOOK_SECONDS = 2.0
+
+
+def _lower_ttl(move: Move, progress: Progress) -> Facts:
+    from portable.migrate.cutover import lower_ttl
+
+    lowered = lower_ttl(move.sides, move.emit)
+    return {"until": time.time() + lowered.wait, "ttl": lowered.ttl, "by_hand": list(lowered.by_hand)}
+
+
+def _wait_out(move: Move, progress: Progress) -> Facts:
+    """Until no resolver has the long TTL any more: the source goes on serving meanwhile."""
+    until = float(move.record.facts("ttl").get("until", 0))
+    while (left := until - time.time()) > 0:
+        progress.note(f"{elapsed(left)} until every resolver has the short TTL")
+        move.require_lease()
+        time.sleep(min(left, 5.0))
+    return {}
+
+
+def _cut_over(move: Move, progress: Progress) -> Facts:
+    """The source's own address leads to the target first: whoever still has the old DNS answer is served by it too."""
+    from portable.migrate.cutover import Forwarding, switch
+
+    progress.note("the source's routes lead to the target")
+    Forwarding(move.sides, move.emit).start()
+    if "serving_at" not in move.record.facts(journal.CUT_OVER):
+        move.note(journal.CUT_OVER, serving_at=time.time())
+    progress.note("DNS")
+    cut = switch(move.sides, move.emit)
+    return {"dns": _told(cut)}
+
+
+def _told(cut: Cut) -> dict[str, object]:
+    records = {key: [str(record) for record in getattr(cut, key)] for key in ("written", "by_hand")}
+    return {"share": cut.share, "at": cut.at, "ttl": cut.ttl, **records}
+
+
+def _cut_back(move: Move, progress: Progress) -> None:
+    """The source's workloads must be ready by now to take its routes over again."""
+    from portable.migrate.cutover import back
+
+    back(move.sides, move.emit)
+
+
+def forwarding_back(move: Move) -> None:
+    from portable.migrate.cutover import Forwarding
+
+    Forwarding(move.sides, move.emit).undo()
+
+
+def _watch(move: Move, progress: Progress) -> Facts:
+    from portable.migrate.cutover import smoke
+
+    failures, looks, deadline = 0, 0, time.monotonic() + move.options.watch
+    while time.monotonic() < deadline:
+        problems = smoke(move.target_side, timeout=_LOOK_SECONDS * 2)
+        looks, failures = looks + 1, failures + 1 if problems else 0
+        if failures >= _FAILURES:
+            raise ClusterError(
+                f"under traffic the app does not answer on {move.target_side} as it should",
+                detail="\n".join(problems),
+                fix="correct it there and `portable migrate resume`, or go back with `portable migrate rollback`",
+            )
+        progress.note(f"{looks} looks, well" if not failures else f"{failures} failed: {problems[0]}")
+        time.sleep(_LOOK_SECONDS)
+    return {"looks": looks}
+
+
+def _commit(move: Move, progress: Progress) -> Facts:
+    """The journal moves to the target, and with it the authority: from here on the target is the app's home."""
+    side = move.target_side
+    move.hold(Lease(side.kube, side.namespace))
+    move.note(journal.COMMIT, moving=str(end_of(move.target)))
+    move.journal = move.journal.copy_to(side.kube, side.namespace)
+    return {"home": asdict(end_of(move.target))}
+
+
+def record_home(move: Move) -> None:
+    """Where both sides, and the state here, find the app from now on. After the commit; may be repeated."""
+    home = end_of(move.target)
+    home_record.write(move.target_side.kube, move.namespace, "home", move.migration, home)
+    home_record.write(move.source_kube, move.namespace, "left", move.migration, home)
+    home_record.remember_move(move.request.state, move.source.home, move.migration, home)
+
+
+TTL = MigrationStep("ttl", "a short TTL for the routes' DNS records", _lower_ttl, when=has_routes)
+WAIT_TTL = MigrationStep("ttl-wait", "the old TTL waited out", _wait_out, when=has_routes)
+CUT_OVER = MigrationStep(journal.CUT_OVER, "traffic moves to the target", _cut_over, undo=_cut_back, when=has_routes)
+WATCH = MigrationStep("watch", "the target watched under traffic", _watch, when=has_routes)
+COMMIT = MigrationStep(journal.COMMIT, "the target becomes the app's home", _commit)

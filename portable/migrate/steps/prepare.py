@@ -1,0 +1,129 @@
+"""Prepare the target: its cluster, the app's namespace, and the app in it with no pod yet."""
+
+from __future__ import annotations
+
+from portable.certificates import ensure_certificates
+from portable.errors import PortableError
+from portable.identities import bind_identities
+from portable.kube import Kube
+from portable.migrate import home_record
+from portable.migrate.asleep import asleep
+from portable.migrate.inventory import live_claims, used_by
+from portable.migrate.move import Move, end_of
+from portable.migrate.steps.step import Facts, MigrationStep
+from portable.provider import KubeObject
+from portable.secrets import ensure_namespace
+from portable.situation import look
+from portable.steps import Progress
+
+NAMESPACE_SECONDS = 300.0
+
+
+def _make_cluster(move: Move, progress: Progress) -> Facts:
+    from portable.up import ensure_cluster
+
+    now = look(move.target)
+    made = bool(move.record.facts("cluster").get("made")) or now.cluster is None
+    move.note("cluster", made=made)  # before it is made: a way back must know it
+    kube = ensure_cluster(move.target, now, move.engine, move.emit)
+    move.open_target(kube)
+    ensure_namespace(kube, move.target_side.objects)
+    home_record.write(kube, move.namespace, "arriving", move.migration, end_of(move.source))
+    return {"made": made}
+
+
+def _cluster_missing(move: Move) -> str:
+    if move.target_kube is None:
+        return "there is no cluster"
+    record = home_record.read(move.target_kube, move.namespace)
+    return (
+        ""
+        if record is not None and record.migration == move.migration
+        else "the namespace is not held for this migration"
+    )
+
+
+def _leave_target(move: Move, progress: Progress) -> None:
+    """All that the migration made there goes, the cluster too where it made that."""
+    if move.target_kube is None:
+        return
+    if move.record.header.reverses:
+        home_record.write(move.target_kube, move.namespace, "left", move.record.header.reverses, end_of(move.source))
+        return
+    from portable.destroy import destroy
+
+    made = bool(move.record.facts("cluster").get("made"))
+    request = move.request_for(move.target)
+    confirmed = move.target.app.environment if move.target.app.protected else None
+    destroy(request, emit=move.emit, destroy_data=True, keep_cluster=not made, confirmed=confirmed)
+    if not made:
+        remove_namespace(move.target_kube, move.namespace, move.migration)
+
+
+def remove_namespace(kube: Kube, namespace: str, migration: str) -> None:
+    """Where the engine knew nothing of it: made, but nothing deployed yet."""
+    record = home_record.read(kube, namespace)
+    if record is None or record.migration != migration:
+        return
+    kube.delete("v1", "Namespace", namespace)
+    if not kube.wait_gone("v1", "Namespace", namespace, timeout=NAMESPACE_SECONDS):
+        raise PortableError(
+            f"the namespace {namespace} is still there after {NAMESPACE_SECONDS:.0f} s",
+            fix=f"see what holds it with `kubectl get namespace {namespace} -o yaml`",
+        )
+
+
+def _lay_down(move: Move, progress: Progress) -> Facts:
+    side = move.target_side
+    objects = asleep(side.objects)
+    ensure_certificates(move.target, side.kube, side.objects, move.emit)
+    bind_identities(move.target, side.namespace, progress)
+    move.engine.app_up(
+        move.target.home, objects, side.kube, side.kube.kubeconfig, lambda _name, _condition: None, superseded="keep"
+    )
+    for claim in _further_claims(move):
+        side.kube.apply(claim)
+    return {"objects": side.objects.digest}
+
+
+def _not_laid_down(move: Move) -> str:
+    side = move.target_side
+    if move.record.facts("asleep").get("objects", side.objects.digest) != side.objects.digest:
+        return "the spec has changed since"
+    there = {claim["metadata"]["name"] for claim in live_claims(side)}
+    lacking = [claim["metadata"]["name"] for claim in live_claims(move.source_side)]
+    return ", ".join(f"the volume claim {name} is missing" for name in lacking if name not in there)
+
+
+def _further_claims(move: Move) -> list[KubeObject]:
+    """Claims that an autoscaler's further pods have made on the source: the target needs them for their data."""
+    source, target = move.source_side, move.target_side
+    there = {claim["metadata"]["name"] for claim in live_claims(target)}
+    found = []
+    for claim in live_claims(source):
+        metadata, spec = claim["metadata"], claim["spec"]
+        if metadata["name"] in there:
+            continue
+        shared = "ReadWriteMany" in spec["accessModes"]
+        storage = target.app.profile.storage
+        found.append(
+            {
+                "apiVersion": "v1",
+                "kind": "PersistentVolumeClaim",
+                "metadata": {
+                    "name": metadata["name"],
+                    "namespace": target.namespace,
+                    "labels": {**metadata["labels"], "app.kubernetes.io/name": used_by(source, claim)},
+                },
+                "spec": {
+                    "accessModes": spec["accessModes"],
+                    "resources": {"requests": spec["resources"]["requests"]},
+                    "storageClassName": storage.shared if shared else storage.single,
+                },
+            }
+        )
+    return found
+
+
+CLUSTER = MigrationStep("cluster", "the target's cluster", _make_cluster, check=_cluster_missing, undo=_leave_target)
+ASLEEP = MigrationStep("asleep", "the app on the target, with no pod yet", _lay_down, check=_not_laid_down)

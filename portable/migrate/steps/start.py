@@ -1,0 +1,76 @@
+"""The app starts on the target, as any `up` starts it, and proves itself at the target's own address."""
+
+from __future__ import annotations
+
+from portable.errors import ClusterError
+from portable.migrate import replicas
+from portable.migrate.asleep import asleep, rehearsing
+from portable.migrate.move import Move
+from portable.migrate.steps.freeze import wait_for_pods_gone
+from portable.migrate.steps.step import Facts, MigrationStep
+from portable.rollout.watch import Watcher
+from portable.situation import look_inside
+from portable.steps import Progress
+
+
+def has_routes(move: Move) -> bool:
+    return bool(move.source_side.objects.routes)
+
+
+def _start(move: Move, progress: Progress) -> Facts:
+    from portable.up import up
+
+    done = up(move.request_for(move.target), emit=move.emit, publish=False)
+    return {"revision": done.revision, "seconds": round(done.seconds, 1)}
+
+
+def _put_to_sleep(move: Move, progress: Progress) -> None:
+    side = move.target_side
+    running = replicas.record(side.kube, side.namespace)
+    move.engine.app_up(
+        move.target.home,
+        asleep(side.objects),
+        side.kube,
+        side.kube.kubeconfig,
+        lambda _name, _condition: None,
+        superseded="keep",
+    )
+    wait_for_pods_gone(side.kube, side.namespace, running, progress)
+
+
+def _smoke(move: Move, progress: Progress) -> Facts:
+    from portable.migrate.cutover import certificate_valid, smoke
+
+    side = move.target_side
+    problems = [*smoke(side)]
+    for host in sorted({route.host for route in side.objects.routes if route.tls}):
+        if why := certificate_valid(side, host):
+            problems.append(f"{host}: {why}")
+    if problems:
+        raise ClusterError(
+            f"the app does not answer on {side} as it should",
+            detail="\n".join(problems),
+            fix="see `portable logs` and `portable status` there; then `portable migrate resume`",
+        )
+    return {"hosts": sorted({route.host for route in side.objects.routes})}
+
+
+def _rehearse(move: Move, progress: Progress) -> Facts:
+    """The app beside its source, on a copy of its data, with nothing done by the clock. Then it sleeps again; what it wrote is
+    overwritten by the next copy, and databases that stood on their own begin anew."""
+    for replication in move.replications.values():
+        replication.promote(rehearsal=True)
+    side = move.target_side
+    now = look_inside(move.target, side.kube, None)
+    objects = rehearsing(now.objects)
+    with Watcher(side.kube, side.namespace, objects.workloads, move.emit) as watcher:
+        move.engine.app_up(move.target.home, objects, side.kube, side.kube.kubeconfig, watcher.wait, superseded="keep")
+        watcher.wait_all()
+    told = _smoke(move, progress) if has_routes(move) else {}
+    _put_to_sleep(move, progress)
+    return {**told, "workloads": sorted(objects.workloads)}
+
+
+START = MigrationStep("start", "the app starts on the target", _start, undo=_put_to_sleep)
+SMOKE = MigrationStep("smoke", "routes and certificates of the target", _smoke, when=has_routes)
+REHEARSE = MigrationStep("rehearse", "the app tried beside its source", _rehearse, undo=_put_to_sleep)
