@@ -1,11 +1,11 @@
-"""`logs`: what a workload's containers say, from all of its pods; while following, also from pods and runs that come later."""
+"""`logs`: what workloads' containers say, from all of their pods; while following, also from pods and runs that come later."""
 
 from __future__ import annotations
 
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from portable.compile.names import WORKLOAD_LABEL
@@ -46,9 +46,11 @@ class _Run:
     id: str
 
 
-def read_logs(kube: Kube, namespace: str, workload: str, chosen: Selection) -> Iterator[LogLine]:
+def read_logs(kube: Kube, namespace: str, workloads: Sequence[str], chosen: Selection) -> Iterator[LogLine]:
     """Every line that there is now, container by container. Raises UsageError for a container that no pod has."""
-    for pod in _pods(kube, namespace, workload):
+    pods = _pods(kube, namespace, workloads)
+    _require_container(pods, chosen.container)
+    for pod in pods:
         for container in _containers(pod, chosen.container):
             name = pod["metadata"]["name"]
             try:
@@ -69,14 +71,15 @@ def read_logs(kube: Kube, namespace: str, workload: str, chosen: Selection) -> I
 
 
 def follow_logs(
-    kube: Kube, namespace: str, workload: str, chosen: Selection, *, job: bool = False
+    kube: Kube, namespace: str, workloads: Sequence[str], chosen: Selection, *, ends: bool = False
 ) -> Iterator[LogLine]:
-    """Lines as they come, until the caller stops; for a job until its pods have ended."""
+    """Lines as they come, until the caller stops; with `ends` (jobs) until their pods have ended."""
     lines: queue.SimpleQueue[LogLine] = queue.SimpleQueue()
     started: dict[_Run, threading.Thread] = {}
     first = True
     while True:
-        pods = _pods(kube, namespace, workload)
+        pods = _pods(kube, namespace, workloads)
+        _require_container(pods, chosen.container)
         for run in _runs(pods, chosen.container):
             if run not in started:
                 # What begins while we watch is shown from its beginning.
@@ -88,7 +91,7 @@ def follow_logs(
                 thread.start()
         first = False
         yield from _drain(lines, _POLL_SECONDS)
-        ended = job and bool(pods) and all(pod.get("status", {}).get("phase") in _ENDED for pod in pods)
+        ended = ends and bool(pods) and all(pod.get("status", {}).get("phase") in _ENDED for pod in pods)
         if ended and not any(thread.is_alive() for thread in started.values()):
             yield from _drain(lines, 0)
             return
@@ -133,20 +136,30 @@ def _drain(lines: queue.SimpleQueue[LogLine], seconds: float) -> Iterator[LogLin
             return
 
 
-def _pods(kube: Kube, namespace: str, workload: str) -> list[KubeObject]:
-    pods = kube.list("v1", "Pod", namespace, label_selector=f"{WORKLOAD_LABEL}={workload}")
+def _pods(kube: Kube, namespace: str, workloads: Sequence[str]) -> list[KubeObject]:
+    """Oldest first."""
+    chosen = f"={workloads[0]}" if len(workloads) == 1 else f" in ({','.join(workloads)})"
+    pods = kube.list("v1", "Pod", namespace, label_selector=f"{WORKLOAD_LABEL}{chosen}")
     return sorted(pods, key=lambda pod: (pod["metadata"]["creationTimestamp"], pod["metadata"]["name"]))
 
 
 def _containers(pod: KubeObject, wanted: str | None) -> list[str]:
-    """The pod's containers, or the one that is wanted, which may be an init container."""
+    """The pod's containers, or the one that is wanted, which may be an init container; none where it has no such."""
     names = [container["name"] for container in pod["spec"]["containers"]]
     if wanted is None:
         return names
-    every = names + [container["name"] for container in pod["spec"].get("initContainers", ())]
-    if wanted not in every:
-        raise UsageError(f"no container is called {wanted!r}", fix=f"there are: {', '.join(every)}")
-    return [wanted]
+    return [wanted] if wanted in _every_container(pod) else []
+
+
+def _every_container(pod: KubeObject) -> list[str]:
+    return [each["name"] for each in (*pod["spec"]["containers"], *pod["spec"].get("initContainers", ()))]
+
+
+def _require_container(pods: list[KubeObject], wanted: str | None) -> None:
+    """Of several workloads not every one has to have it."""
+    known = list(dict.fromkeys(name for pod in pods for name in _every_container(pod)))
+    if wanted is not None and pods and wanted not in known:
+        raise UsageError(f"no container is called {wanted!r}", fix=f"there are: {', '.join(known)}")
 
 
 def _runs(pods: list[KubeObject], wanted: str | None) -> Iterator[_Run]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -12,11 +13,22 @@ from portable.compile.names import WORKLOAD_LABEL
 from portable.compile.objects import CompiledWorkload, Objects, reference
 from portable.dns.routes import route_addresses
 from portable.errors import Cause
+from portable.health import (
+    Autoscaler,
+    CertificateLife,
+    Happened,
+    Restart,
+    autoscaler,
+    certificate_lives,
+    last_restart,
+    recent_events,
+)
 from portable.kube import Kube
 from portable.outputs import Address
 from portable.provider import KubeObject
 from portable.rollout.diagnose import diagnose
 from portable.rollout.progress import progress
+from portable.rollout.revisions import RevisionStatus, revisions_of
 from portable.rollout.view import Snapshot, View, digest_of
 from portable.target import Request, Target, compile_target, connect, open_target
 
@@ -29,6 +41,8 @@ _KINDS = {
     "Pod": "v1",
     "Event": "v1",
     "PersistentVolumeClaim": "v1",
+    "HorizontalPodAutoscaler": "autoscaling/v2",
+    "Secret": "v1",
 }
 _CONTROLLERS = ("Deployment", "StatefulSet", "Job", "CronJob")
 
@@ -50,6 +64,21 @@ class WorkloadStatus:
     age: float | None = None
     detail: str = ""
     cause: Cause | None = None
+    last_restart: Restart | None = None
+    events: tuple[Happened, ...] = ()
+    autoscaler: Autoscaler | None = None
+
+
+@dataclass(frozen=True)
+class LastRevision:
+    """The last revision that was applied; `running` is the one whose version runs (see `portable history`)."""
+
+    number: int
+    action: str
+    status: RevisionStatus
+    at: str
+    by: str
+    running: int
 
 
 @dataclass(frozen=True)
@@ -61,14 +90,23 @@ class Status:
     namespace: str
     workloads: tuple[WorkloadStatus, ...]
     routes: tuple[Address, ...]
+    revision: LastRevision | None = None
+    certificates: tuple[CertificateLife, ...] = ()
 
 
 def status(request: Request) -> Status:
     """Raises ClusterGone where there is no cluster."""
+    return next(watch_status(request))
+
+
+def watch_status(request: Request, *, every: float = 2.0) -> Iterator[Status]:
+    """The status now, and then about every so many seconds how it is by then. Raises ClusterGone, as `status`."""
     target = open_target(request)
     objects = compile_target(target)
     with connect(target) as kube:
-        return read_status(target, objects, kube)
+        while True:
+            yield read_status(target, objects, kube)
+            time.sleep(every)
 
 
 def read_status(target: Target, objects: Objects, kube: Kube) -> Status:
@@ -80,6 +118,11 @@ def read_status(target: Target, objects: Objects, kube: Kube) -> Status:
         name: _workload_status(view, name in objects.workloads, secrets, target.profile.node_autoscaling)
         for name, view in views.items()
     }
+    scalers = {
+        scaler["spec"]["scaleTargetRef"]["name"]: autoscaler(scaler)
+        for scaler in snapshot.kind("HorizontalPodAutoscaler")
+    }
+    found = {name: replace(each, autoscaler=scalers.get(name)) for name, each in found.items()}
     absent = {
         name: WorkloadStatus(name, workload.controller.kind, "absent", detail="not deployed")
         for name, workload in objects.workloads.items()
@@ -93,7 +136,17 @@ def read_status(target: Target, objects: Objects, kube: Kube) -> Status:
         namespace=objects.namespace,
         workloads=tuple(value for _name, value in sorted({**found, **absent}.items())),
         routes=tuple(route_addresses(target, kube, objects)),
+        revision=_last_revision(snapshot),
+        certificates=certificate_lives(snapshot.kind("Secret")),
     )
+
+
+def _last_revision(snapshot: Snapshot) -> LastRevision | None:
+    kept = revisions_of(snapshot.kind("Secret"))
+    if not kept:
+        return None
+    last, good = kept[-1], [revision.number for revision in kept if revision.status == "good"]
+    return LastRevision(last.number, last.action, last.status, last.at, last.by, good[-1] if good else 0)
 
 
 def _snapshot(kube: Kube, namespace: str) -> Snapshot:
@@ -143,6 +196,8 @@ def _workload_status(view: View, in_spec: bool, secrets: Mapping[str, str], node
         age=_age((view.maker or controller)["metadata"]["creationTimestamp"]),
         detail=_last_run(controller) if kind == "CronJob" else now.detail,
         cause=cause,
+        last_restart=last_restart(view.pods),
+        events=recent_events(view),
     )
 
 

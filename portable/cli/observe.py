@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
+from collections.abc import Iterator
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,9 +19,11 @@ if TYPE_CHECKING:
     from portable.compile.objects import Objects
     from portable.logs import LogLine
     from portable.outputs import Address
+    from portable.status import Status
     from portable.target import Request, Target
 
 _DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s?)?")
+_AGES = re.compile(r'"(?:age|seconds)": [\d.]+')
 # Everything that could steer a terminal, except colours.
 _CONTROL = re.compile(r"\x1b(?!\[[0-9;]*m)|[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f\x80-\x9f]")
 
@@ -36,16 +41,38 @@ class Duration(click.ParamType):
         return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
 
 
-@command("status", "portable status --cloud kind\nportable status -e prod --output json")
+class Pattern(click.ParamType):
+    """A regular expression."""
+
+    name = "regex"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> re.Pattern[str]:
+        try:
+            return re.compile(str(value))
+        except re.error as error:
+            self.fail(f"{value!r} is no regular expression: {error}", param, ctx)
+
+
+@command("status", "portable status --cloud kind\nportable status -e prod --output json\nportable status --watch")
 @target_options()
-@click.pass_obj
-def status(session: Session, request: Request) -> None:
+@click.option("--watch", "-w", is_flag=True, help="Go on showing it, until Ctrl-C; with JSON a line for each change.")
+@click.pass_context
+def status(ctx: click.Context, request: Request, watch: bool) -> None:
     """Show how each workload is, and where the app answers.
 
-    For what is not well: the sign, the event, the exit code, the last log lines and a hint.
+    For what is not well: the sign, the event, the exit code, the last log lines and a hint. Beside that the revision, the
+    last restart, recent events, the autoscaler's figures, and when certificates end.
     """
     from portable.status import status as read
+    from portable.status import watch_status
 
+    session: Session = ctx.obj
+    if watch:
+        session.streaming = session.json
+        try:
+            _watch(session, watch_status(request))
+        except KeyboardInterrupt:
+            ctx.exit(130)  # how one stops watching
     found = read(request)
     if session.json:
         session.write_json(found)
@@ -55,28 +82,52 @@ def status(session: Session, request: Request) -> None:
     print_status(session.out, found)
 
 
-@command("logs", "portable logs -f api --since 10m\nportable logs worker --container main --tail 100 --previous")
-@click.argument("workload", type=WorkloadName())
+def _watch(session: Session, found: Iterator[Status]) -> None:
+    """Text is drawn anew each time on a terminal; elsewhere, as in JSON, what is the same but for its age is not repeated."""
+    from portable.terminal.status import print_status
+
+    last = ""
+    for status in found:
+        known = _AGES.sub("", json.dumps(asdict(status)))
+        if session.json and known != last:
+            session.write_json(status)
+        elif not session.json and (sys.stdout.isatty() or known != last):
+            if sys.stdout.isatty():
+                click.clear()
+            print_status(session.out, status)
+        last = known
+
+
+@command(
+    "logs",
+    "portable logs -f api --since 10m\nportable logs api worker --grep 'error|timeout'\nportable logs worker --previous",
+)
+@click.argument("workloads", nargs=-1, type=WorkloadName(), metavar="[WORKLOAD...]")
 @target_options(file="option")
 @click.option("-f", "--follow", is_flag=True, help="Go on with new lines, also of pods that start later.")
 @click.option("--container", help="Only this container; default: all of a pod, without init containers.")
+@click.option("--grep", type=Pattern(), help="Only lines in which this regular expression is found.")
 @click.option("--since", type=Duration(), help="Only lines from this long ago: 30s, 10m, 1h30m.")
 @click.option("--tail", type=click.IntRange(min=0), help="Only this many last lines of each container.")
 @click.option("--previous", is_flag=True, help="The run before the present one, for a container that restarted.")
 @click.pass_context
 def logs(
     ctx: click.Context,
-    workload: str,
+    workloads: tuple[str, ...],
     request: Request,
     follow: bool,
     container: str | None,
+    grep: re.Pattern[str] | None,
     since: int | None,
     tail: int | None,
     previous: bool,
 ) -> None:
-    """Print a workload's logs, from all of its pods.
+    """Print the logs of workloads, or of the whole app.
 
-    WORKLOAD may also be a postgres or redis resource. While following, pods that start later are picked up.
+    From all of their pods, one after the other; with -f as they come.
+
+    WORKLOAD may also be a postgres or redis resource. While following, pods that start later are picked up. --tail counts
+    lines before --grep looks at them.
     """
     from portable.logs import Selection, follow_logs, read_logs
     from portable.target import compile_target, connect, open_target
@@ -87,22 +138,25 @@ def logs(
         raise UsageError("--follow and --previous exclude each other", fix="the previous run has ended: leave out -f")
     target = open_target(request)
     objects = compile_target(target)
-    _require_workload(objects, workload)
+    for name in workloads:
+        _require_workload(objects, name)
+    names = workloads or tuple(objects.workloads)
     chosen = Selection(container, since, tail, previous)
     with connect(target) as kube:
         if not follow:
-            lines = read_logs(kube, objects.namespace, workload, chosen)
+            lines = read_logs(kube, objects.namespace, names, chosen)
         else:
-            job = objects.workloads[workload].controller.kind == "Job"
-            lines = follow_logs(kube, objects.namespace, workload, chosen, job=job)
+            ends = all(objects.workloads[name].controller.kind == "Job" for name in names)
+            lines = follow_logs(kube, objects.namespace, names, chosen, ends=ends)
         try:
             for line in lines:
-                _write_line(session, line)
+                if grep is None or not line.time or grep.search(line.text):
+                    _write_line(session, line, grep)
         except KeyboardInterrupt:
             ctx.exit(130)  # how one stops following: nothing to be said about
 
 
-def _write_line(session: Session, line: LogLine) -> None:
+def _write_line(session: Session, line: LogLine, grep: re.Pattern[str] | None) -> None:
     if session.json:
         session.write_json(line)
         return
@@ -111,6 +165,8 @@ def _write_line(session: Session, line: LogLine) -> None:
     if not line.time:
         click.secho(f"{prefix} ({line.text})", dim=True, err=True, color=session.color or False)
         return
+    if grep is not None:
+        text = grep.sub(lambda found: click.style(found[0], fg="red", bold=True) if found[0] else "", text)
     click.echo(click.style(prefix, fg=_prefix_color(line.pod)) + f" {text}", color=None if session.color else False)
 
 

@@ -109,6 +109,27 @@ def scale(session: Session, workload: str, replicas: int, request: Request) -> N
     print_scaled(session.out, result)
 
 
+@command("top", "portable top --cloud kind\nportable top -e prod --output json")
+@target_options()
+@click.pass_obj
+def top(session: Session, request: Request) -> None:
+    """Show what each workload uses of processor and memory.
+
+    Beside what its pods ask for and may have at most. Needs metrics-server in the cluster.
+    """
+    from portable.top import top as read
+
+    found = read(request)
+    if session.json:
+        session.write_json({"workloads": [asdict(workload) for workload in found]})
+    elif not found:
+        click.echo("no pod runs")
+    else:
+        from portable.terminal.operate import print_top
+
+        print_top(session.out, found)
+
+
 @command("exec", "portable exec web\nportable exec db -- psql -c 'select 1'\ncat dump.sql | portable exec db -- psql")
 @click.argument("workload", type=WorkloadName())
 @click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[-- COMMAND...]")

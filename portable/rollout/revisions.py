@@ -190,6 +190,12 @@ def revisions(kube: Kube, namespace: str) -> list[Revision]:
     return [_decode(secret) for _, secret in _found(kube, namespace)]
 
 
+def revisions_of(secrets: Iterable[KubeObject]) -> list[Revision]:
+    """As `revisions`, of Secrets that have been read already; the others among them are passed over."""
+    kept = [secret for secret in secrets if NUMBER_LABEL in (secret["metadata"].get("labels") or {})]
+    return [_decode(secret) for _, secret in _by_number(kept)]
+
+
 def last_good(kube: Kube, namespace: str, *, before: int | None = None) -> Revision | None:
     """The newest revision that became ready (`before` that number)."""
     for number, secret in reversed(_found(kube, namespace)):
@@ -233,7 +239,10 @@ def _name(number: int) -> str:
 
 
 def _found(kube: Kube, namespace: str) -> list[tuple[int, KubeObject]]:
-    secrets = kube.list("v1", "Secret", namespace, label_selector=NUMBER_LABEL)
+    return _by_number(kube.list("v1", "Secret", namespace, label_selector=NUMBER_LABEL))
+
+
+def _by_number(secrets: Iterable[KubeObject]) -> list[tuple[int, KubeObject]]:
     return sorted(
         ((int(secret["metadata"]["labels"][NUMBER_LABEL]), secret) for secret in secrets), key=lambda pair: pair[0]
     )
@@ -315,4 +324,5 @@ __all__: Sequence[str] = [
     "prune",
     "record",
     "revisions",
+    "revisions_of",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import IO
 
 from rich.console import Console
@@ -80,6 +81,13 @@ def duration(seconds: float) -> str:
         return f"{whole}s"
     minutes, rest = divmod(whole, 60)
     return f"{minutes}m {rest:02d}s" if minutes < 60 else f"{minutes // 60}h {minutes % 60:02d}m"
+
+
+def when(at: str) -> str:
+    """How long ago: "3m 05s ago"; "" where nobody knows."""
+    if not at:
+        return ""
+    return f"{duration((datetime.now(UTC) - datetime.fromisoformat(at)).total_seconds())} ago"
 
 
 def count(number: int, singular: str, plural: str = "") -> str:

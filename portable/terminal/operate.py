@@ -1,20 +1,21 @@
-"""How history, rollback, restart and scale end on a terminal."""
+"""How history, rollback, restart, scale and top look on a terminal."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.text import Text
 
-from portable.terminal.console import duration, glyphs, printable
+from portable.terminal.console import duration, glyphs, printable, when
+from portable.terminal.tables import print_table
 
 if TYPE_CHECKING:
     from portable.history import Entry
     from portable.restart import Restarted, Scaled
     from portable.rollback import RollbackResult
+    from portable.top import Amount, WorkloadUsage
 
 _STYLES = {"good": "good", "failed": "bad", "applied": "warn"}
 
@@ -57,13 +58,6 @@ def print_scaled(console: Console, result: Scaled) -> None:
         console.print(Text(f"  {fix}", "warn"))
 
 
-def when(at: str) -> str:
-    """How long ago: "3m 05s ago"; "" where nobody knows."""
-    if not at:
-        return ""
-    return f"{duration((datetime.now(UTC) - datetime.fromisoformat(at)).total_seconds())} ago"
-
-
 def _heading(console: Console, entry: Entry) -> Text:
     signs = glyphs(console)
     sign = {"good": signs.done, "failed": signs.failed}.get(entry.status, signs.waiting)
@@ -76,3 +70,31 @@ def _heading(console: Console, entry: Entry) -> Text:
             f"  {entry.status}{': ' + printable(entry.outcome) if entry.outcome else ''}", _STYLES[entry.status]
         )
     return text.append("  runs now", "good") if entry.running else text
+
+
+def print_top(console: Console, found: Sequence[WorkloadUsage]) -> None:
+    from portable.top import lines
+
+    rows = [
+        (Text(name, "none" if name.startswith(" ") else "name"), *_cells(cpu, _cores), *_cells(memory, _bytes))
+        for name, cpu, memory in lines(found)
+    ]
+    print_table(console, ("", "cpu", "asked", "limit", "memory", "asked", "limit"), rows)
+
+
+def _cells(amount: Amount, said: Callable[[float], str]) -> tuple[Text, Text, Text]:
+    """Red near the limit: a container that goes over its memory is killed, over its processors slowed down."""
+    limit = amount.limit
+    near = limit is not None and amount.used > 0.9 * limit
+    over = amount.requested is not None and amount.used > amount.requested
+    style = "bad" if near else "warn" if over else "none"
+    asked, most = (Text(said(value) if value is not None else "-", "quiet") for value in (amount.requested, limit))
+    return Text(said(amount.used), style), asked, most
+
+
+def _cores(value: float) -> str:
+    return f"{value * 1000:.0f}m" if value < 10 else f"{value:.1f}"
+
+
+def _bytes(value: float) -> str:
+    return f"{value / 2**20:.0f}Mi" if value < 2**33 else f"{value / 2**30:.1f}Gi"

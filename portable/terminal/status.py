@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.text import Text
 
-from portable.terminal.console import duration, glyphs, printable
+from portable.terminal.console import duration, glyphs, printable, when
 from portable.terminal.failure import cause_text
 from portable.terminal.tables import Cell, print_table
 
 if TYPE_CHECKING:
+    from portable.health import CertificateLife
     from portable.secrets import SecretState
-    from portable.status import Status, WorkloadStatus
+    from portable.status import LastRevision, Status, WorkloadStatus
 
 _STYLES = {"ready": "good", "waiting": "warn", "failing": "bad", "absent": "quiet", "extra": "warn"}
 
@@ -22,6 +23,8 @@ _STYLES = {"ready": "good", "waiting": "warn", "failing": "bad", "absent": "quie
 def print_status(console: Console, status: Status) -> None:
     where = f"{status.app} on {status.cloud}, cluster {status.cluster}, namespace {status.namespace}"
     console.print(Text(where, "quiet"))
+    if status.revision is not None:
+        console.print(_revision(status.revision))
     rows = [_row(console, workload) for workload in status.workloads]
     print_table(console, ("", "workload", "ready", "restarts", "age", "image"), rows)
     for workload in status.workloads:
@@ -30,8 +33,13 @@ def print_status(console: Console, status: Status) -> None:
             console.print(cause_text(console, workload.cause))
         elif workload.detail:
             console.print(Text(f"{workload.name}: {printable(workload.detail)}", "quiet"))
+    for workload in status.workloads:
+        for line in _details(workload):
+            console.print(line)
     if status.routes:
         console.print()
+    for life in status.certificates:
+        console.print(_certificate(life))
     for route in status.routes:
         text = Text().append(f"{route.workload}/{route.route}  ", "quiet").append(printable(route.url), "url")
         console.print(text.append(f"  {printable(route.note)}" if route.note else "", "quiet"))
@@ -49,6 +57,37 @@ def _row(console: Console, workload: WorkloadStatus) -> Sequence[Cell]:
         duration(workload.age) if workload.age is not None else "",
         ", ".join(workload.images),
     )
+
+
+def _revision(last: LastRevision) -> Text:
+    text = Text(f"revision {last.number} ({last.action}), {when(last.at)} by {printable(last.by)}", "quiet")
+    if last.status == "good":
+        return text
+    text.append(f"  {last.status}", "bad" if last.status == "failed" else "warn")
+    return text.append(f", revision {last.running} runs" if last.running else "", "quiet")
+
+
+def _details(workload: WorkloadStatus) -> Iterator[Text]:
+    name = workload.name
+    if (scaler := workload.autoscaler) is not None:
+        words = f"{name}: autoscaled, {scaler.current} of {scaler.wanted} wanted ({scaler.low} to {scaler.high})"
+        yield Text(f"{words}  {', '.join(scaler.metrics)}", "quiet")
+        if scaler.blocked:
+            yield Text(f"{name}: its autoscaler does not act: {printable(scaler.blocked)}", "warn")
+    if (restart := workload.last_restart) is not None:
+        code = "" if restart.exit_code is None else f", exit code {restart.exit_code}"
+        words = f"{name}: container {restart.container} was restarted {when(restart.at)}{code} ({restart.reason})"
+        yield Text(printable(words), "warn")
+    for event in workload.events:
+        often = f" ({event.count} times)" if event.count > 1 else ""
+        words = f"{name}: {event.reason} {duration(event.age)} ago{often}: {event.message}"
+        yield Text(printable(words), "warn" if event.warning else "quiet")
+
+
+def _certificate(life: CertificateLife) -> Text:
+    style = "bad" if life.days < 3 else "warn" if life.days < 15 else "quiet"
+    end = f"ended {-life.days} days ago" if life.days < 0 else f"ends in {life.days} days"
+    return Text(f"certificate of {', '.join(life.hosts) or life.secret} {end} ({life.ends})", style)
 
 
 def print_secrets(console: Console, secrets: Sequence[SecretState]) -> None:

@@ -25,12 +25,12 @@ def test_all_pods_of_a_workload_and_no_other() -> None:
     node.add("web-2").say("three")
     node.add("api-1", "api").say("no")
     with serving(node) as kube:
-        assert said(read_logs(kube, "ns", "web", Selection())) == [
+        assert said(read_logs(kube, "ns", ["web"], Selection())) == [
             ("web-1", "one"),
             ("web-1", "two"),
             ("web-2", "three"),
         ]
-        assert said(read_logs(kube, "ns", "web", Selection(tail=1))) == [("web-1", "two"), ("web-2", "three")]
+        assert said(read_logs(kube, "ns", ["web"], Selection(tail=1))) == [("web-1", "two"), ("web-2", "three")]
 
 
 def test_a_container_that_has_not_started_is_a_remark_not_a_failure() -> None:
@@ -38,7 +38,7 @@ def test_a_container_that_has_not_started_is_a_remark_not_a_failure() -> None:
     node.add("web-1")
     node.logs.clear()
     with serving(node) as kube:
-        (line,) = read_logs(kube, "ns", "web", Selection())
+        (line,) = read_logs(kube, "ns", ["web"], Selection())
     assert (line.time, line.text) == ("", "container web is waiting to start")
 
 
@@ -46,7 +46,7 @@ def test_an_unknown_container_is_named_with_the_known_ones() -> None:
     node = Node()
     node.add("web-1")
     with serving(node) as kube, pytest.raises(UsageError, match="no container is called 'x'") as error:
-        list(read_logs(kube, "ns", "web", Selection(container="x")))
+        list(read_logs(kube, "ns", ["web"], Selection(container="x")))
     assert error.value.fix == "there are: web, prepare"
 
 
@@ -55,7 +55,7 @@ def test_following_picks_up_new_pods_and_restarts() -> None:
     first = node.add("web-1")
     first.say("old", "one")
     with serving(node) as kube:
-        lines = follow_logs(kube, "ns", "web", Selection(tail=1))
+        lines = follow_logs(kube, "ns", ["web"], Selection(tail=1))
         assert said(islice(lines, 1)) == [("web-1", "one")]
         first.say("two")
         assert said(islice(lines, 1)) == [("web-1", "two")]
@@ -73,7 +73,7 @@ def test_a_stream_that_breaks_goes_on_without_a_line_twice() -> None:
     log.breaks_after = 2
     log.say("one", "two", "three")
     with serving(node) as kube:
-        lines = follow_logs(kube, "ns", "web", Selection())
+        lines = follow_logs(kube, "ns", ["web"], Selection())
         assert said(islice(lines, 3)) == [("web-1", "one"), ("web-1", "two"), ("web-1", "three")]
         log.say("four")
         assert said(islice(lines, 1)) == [("web-1", "four")]
@@ -86,7 +86,7 @@ def test_a_stream_ends_quietly_when_nobody_follows_any_more(monkeypatch: pytest.
     node = Node()
     node.add("web-1").say("one")
     with serving(node) as kube:
-        lines = follow_logs(kube, "ns", "web", Selection())
+        lines = follow_logs(kube, "ns", ["web"], Selection())
         assert said(islice(lines, 1)) == [("web-1", "one")]
         (stream,) = (each for each in set(threading.enumerate()) - others if "_follow" in each.name)
     stream.join(30)
@@ -106,7 +106,7 @@ def test_following_a_job_ends_with_it() -> None:
 
     with serving(node) as kube:
         threading.Timer(0.3, finish).start()
-        assert said(follow_logs(kube, "ns", "migrate", Selection(), job=True)) == [
+        assert said(follow_logs(kube, "ns", ["migrate"], Selection(), ends=True)) == [
             ("migrate-1", "made tables"),
             ("migrate-1", "done"),
         ]
