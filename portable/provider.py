@@ -14,6 +14,8 @@ from portable.errors import Problem, ToolError, UsageError
 from portable.events import Emit
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from portable.spec.model import Cluster
 
 PROTOCOL_VERSION = 1
@@ -242,6 +244,56 @@ class LocalImages(Protocol):
 
 
 @runtime_checkable
+class ImageArchives(Protocol):
+    """Optional: image archives are loaded into the cluster's nodes: files as `docker save` writes them, and OCI layouts."""
+
+    def held_images(self, cluster: Cluster, images: Sequence[str]) -> Mapping[str, str]:
+        """image ("NAME:TAG") -> reference by digest to run it by, for those of `images` that every node has."""
+        ...
+
+    def load_archive(self, cluster: Cluster, archive: Path, image: str, emit: Emit) -> None:
+        """Afterwards every node has the archive's one image as `image`, for `held_images` to tell."""
+        ...
+
+
+@dataclass(frozen=True)
+class RegistryLogin:
+    """What a registry at `server` (a host, perhaps with a port) takes as user name and password."""
+
+    server: str
+    username: str
+    password: str = field(repr=False)
+
+
+@runtime_checkable
+class Registry(Protocol):
+    """Optional: the cloud has an image registry, from which this cluster's nodes pull without further credentials.
+
+    What is pushed there is named by its content and never overwritten. All calls may block and raise ProviderError.
+    """
+
+    def repository(self, cluster: Cluster, name: str) -> str:
+        """The full name ("HOST/PATH") of the repository that `name` ("shop/web-main") has or would have. Makes nothing."""
+        ...
+
+    def ensure_repository(self, cluster: Cluster, name: str, emit: Emit) -> str:
+        """As `repository`; afterwards it is there, and the cluster's nodes may pull from it."""
+        ...
+
+    def registry_login(self, cluster: Cluster) -> RegistryLogin:
+        """A login that may push to and pull from this cluster's repositories, good for some minutes at least."""
+        ...
+
+    def owns_image(self, cluster: Cluster, image: str) -> bool:
+        """Whether `image` lies in a registry that is private to this account, so that clusters elsewhere cannot pull it."""
+        ...
+
+    def delete_repositories(self, cluster: Cluster, prefix: str, emit: Emit) -> Sequence[str]:
+        """Deletes the repositories whose name begins with `prefix` ("shop/"), images included; returns their full names."""
+        ...
+
+
+@runtime_checkable
 class Routes(Protocol):
     """Optional: the plugin knows how routes are reached, and makes certificates for `tls: auto`."""
 
@@ -404,13 +456,15 @@ class NativeResources(Protocol):
 class ForeignMark:
     """A way to tell that a text in a spec belongs to one cloud. `pattern` is searched for, as a regular expression.
 
-    `where`: "key" (of an annotation, label or node selector) or "value" (any text). `what` it is, `instead` what to write.
+    `where`: "key" (of an annotation, say) or "value" (any text). `what` it is ("an ARN"), `instead` what to write. `place`
+    names the key that may have it in an environment of that cloud ("image", "identity", "region"); "" none may.
     """
 
     pattern: str
     what: str
     instead: str
     where: Literal["key", "value"] = "value"
+    place: str = ""
 
 
 @runtime_checkable

@@ -44,11 +44,22 @@ def look(target: Target) -> Situation:
 def look_inside(target: Target, kube: Kube, cluster: ClusterState | None) -> Situation:
     """As `look`, for a cluster that is connected."""
     bare = compile_target(target)
+    history = revisions(kube, bare.namespace)
+    if target.app.builds:
+        target = _pinned(target, history)
+        bare = compile_target(target)
     images = local_images(target, bare)
     digests, missing = secret_digests(kube, bare.namespace, bare.expected, namespace_labels(bare))
     objects = _with_digests(target, bare, images, digests)
-    history = revisions(kube, bare.namespace)
     return Situation(cluster, kube, objects, digests, missing, history[-1] if history else None, kube.cluster_uid())
+
+
+def _pinned(target: Target, history: Sequence[Revision]) -> Target:
+    """Images that are built, by digest: as they were delivered just now, or for an earlier revision."""
+    from portable.images.wanted import known_from, pinned
+
+    before = (image for revision in history for entry in revision.workloads.values() for image in entry.images)
+    return replace(target, app=pinned(target.app, {**known_from(target.app, before), **target.built}))
 
 
 def _with_digests(target: Target, bare: Objects, images: Mapping[str, str], secrets: Mapping[str, str]) -> Objects:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from portable.errors import ClusterGone, Problem, UsageError
 from portable.home import Home
-from portable.provider import Profile, Provider, load_provider
+from portable.provider import LocalImages, Profile, Provider, load_provider
 
 if TYPE_CHECKING:
     from portable.compile.objects import Objects
@@ -39,6 +39,8 @@ class Request:
 
 @dataclass(frozen=True)
 class Target:
+    """`built`: name -> reference by digest, of the images that were built and delivered for it (`portable.images`)."""
+
     file: Path
     app: App
     provider: Provider
@@ -46,6 +48,7 @@ class Target:
     home: Home
     warnings: tuple[Problem, ...]
     environments: Mapping[str, str | None]
+    built: Mapping[str, str] = field(default_factory=dict)
 
 
 def find_file(file: Path | None) -> Path:
@@ -78,7 +81,7 @@ def open_target(request: Request) -> Target:
 
     loaded = load_app(path, environment=request.environment, profile_check=check_profile)
     provider, profile = chosen[-1]
-    app = _renamed(replace(loaded.app, cloud=provider.name), request)
+    app = _images_named(_renamed(replace(loaded.app, cloud=provider.name), request), provider)
     if request.context is not None:
         provider, app = _at_context(provider, app, request.context)
     home = Home(app.name, app.environment, provider.name, app.cluster.name)
@@ -87,6 +90,15 @@ def open_target(request: Request) -> Target:
 
 def _renamed(app: App, request: Request) -> App:
     return app if request.cluster is None else replace(app, cluster=replace(app.cluster, name=request.cluster))
+
+
+def _images_named(app: App, provider: Provider) -> App:
+    """Images that are built here get the name of what they are built from: only then are their objects the right ones."""
+    if not app.builds:
+        return app
+    from portable.images.wanted import tagged
+
+    return tagged(app, local=isinstance(provider, LocalImages))
 
 
 def _at_context(provider: Provider, app: App, context: str) -> tuple[Provider, App]:

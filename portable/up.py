@@ -87,7 +87,9 @@ def up(
         return _result(target, now, _publish(target, now, emit, publish=publish, settled=True), started, changed=False)
     engine = open_engine(request, emit)
     _agree(target, now, engine, emit, confirm, plan_file)
+    _build(target, now, emit)
     kube = ensure_cluster(target, now, engine, emit)
+    target = _deliver(target, emit)
     now = prepare(target, now, kube, secrets or {}, emit)
     now = replace(now, last=deploy(target, now, kube, engine, emit))
     return _result(target, now, _publish(target, now, emit, publish=publish), started, changed=True)
@@ -223,6 +225,22 @@ def _bring_back_volumes(target: Target, objects: Objects, kube: Kube, emit: Emit
             continue  # it has its disk
         kube.apply(volume)
         emit(Notice(f"the kept data of {claim['namespace']}/{claim['name']} is used again"))
+
+
+def _build(target: Target, now: Situation, emit: Emit) -> None:
+    """Before there is a cluster: an image that cannot be built should not cost the time, and the money, that one takes."""
+    if target.app.builds and now.kube is None:
+        from portable.images.delivery import build_images
+
+        build_images(target, emit)
+
+
+def _deliver(target: Target, emit: Emit) -> Target:
+    if not target.app.builds:
+        return target
+    from portable.images.delivery import deliver
+
+    return deliver(target, emit)
 
 
 def _publish(

@@ -15,6 +15,7 @@ from typing import Any
 from portable.errors import Problem
 from portable.spec import document as places
 from portable.spec.document import Document, Positions
+from portable.spec.image_builds import image_name, read_build
 from portable.spec.model import (
     App,
     Availability,
@@ -227,9 +228,10 @@ def _route(name: str, body: Mapping[str, Any]) -> Route:
 
 def _container(reader: _Reader, path: places.Path, name: str, body: Mapping[str, Any]) -> Container:
     compute = body.get("resources", {})
+    build = read_build(reader.document, (*path, "build"), body.get("build"), reader.problems)
     return Container(
         name=name,
-        image=body["image"],
+        image=image_name(reader.metadata.get("name", "app"), path, body.get("image", ""), build),
         command=tuple(body.get("command", ())),
         args=tuple(body.get("args", ())),
         variables={
@@ -245,6 +247,7 @@ def _container(reader: _Reader, path: places.Path, name: str, body: Mapping[str,
         liveness=_probe(body.get("livenessProbe")),
         readiness=_probe(body.get("readinessProbe")),
         startup=_probe(body.get("startupProbe")),
+        build=build,
     )
 
 

@@ -28,6 +28,21 @@ def image_fault(image: str) -> str | None:
     return "it does not have the form [HOST/]PATH[:TAG][@DIGEST]"
 
 
+def parts(image: str) -> tuple[str, str | None, str | None]:
+    """(repository with its host, tag, digest) of an image reference. Raises ValueError for what is none."""
+    match = _REFERENCE.fullmatch(image)
+    if match is None:
+        raise ValueError(f"{image} is no image reference")
+    host = f"{match['host']}/" if match["host"] else ""
+    return host + match["path"], match["tag"], match["digest"]
+
+
+def has_version(image: str) -> bool:
+    """Whether `image` has a tag or a digest."""
+    match = _REFERENCE.fullmatch(image)
+    return match is not None and (match["digest"] is not None or match["tag"] is not None)
+
+
 def is_pinned(image: str) -> bool:
     """Whether `image` has a digest, or a tag other than `latest`."""
     match = _REFERENCE.fullmatch(image)

@@ -77,8 +77,26 @@ class ComputeResources:
 
 
 @dataclass(frozen=True)
+class Build:
+    """How a container's image is made. `context` is an absolute folder, `dockerfile` relative to it.
+
+    `platforms` empty: the one that the cluster runs. `sync`: path in the context -> path in the container, for `dev`.
+    """
+
+    context: str
+    dockerfile: str = "Dockerfile"
+    target: str | None = None
+    args: Mapping[str, str] = field(default_factory=dict)
+    platforms: tuple[str, ...] = ()
+    sync: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Container:
-    """`before`: containers of the same workload that wait for this one, and for which state of it (Score's meaning)."""
+    """`before`: containers of the same workload that wait for this one, and for which state of it (Score's meaning).
+
+    With `build`, `image` is a repository without tag or digest; `portable.images` gives it both before it is deployed.
+    """
 
     name: str
     image: str
@@ -92,6 +110,7 @@ class Container:
     liveness: Probe | None = None
     readiness: Probe | None = None
     startup: Probe | None = None
+    build: Build | None = None
 
 
 @dataclass(frozen=True)
@@ -281,6 +300,11 @@ class App:
     annotations: Mapping[str, str] = field(default_factory=dict)
     spec: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
     protected: bool = False
+
+    @property
+    def builds(self) -> bool:
+        """Whether the image of any container is built here."""
+        return any(each.build for workload in self.workloads.values() for each in workload.containers.values())
 
     @property
     def namespace(self) -> str:

@@ -19,7 +19,18 @@ _TYPES = {
     "boolean": "true or false",
 }
 # Definitions with a section of their own; all others are written out where they are used.
-_SECTIONS = ("metadata", "workload", "container", "probe", "route", "resource", "cluster", "environment", "patch")
+_SECTIONS = (
+    "metadata",
+    "workload",
+    "container",
+    "build",
+    "probe",
+    "route",
+    "resource",
+    "cluster",
+    "environment",
+    "patch",
+)
 _RESOURCES = ("volume", "secret", "config", "registry", "postgres", "redis")
 _PREAMBLE = """\
 # The spec

@@ -14,8 +14,8 @@ from portable.errors import Problem
 from portable.spec.cron import cron_fault
 from portable.spec.document import Document, Path, shown
 from portable.spec.facts import Facts
-from portable.spec.images import image_fault, is_pinned
-from portable.spec.model import App, Config, Container, Database, Probe, Volume, Workload
+from portable.spec.images import has_version, image_fault, is_pinned
+from portable.spec.model import App, Build, Config, Container, Database, Probe, Volume, Workload
 from portable.spec.quantities import parse_quantity
 from portable.spec.references import check_references
 
@@ -26,6 +26,7 @@ MAX_CONFIG_BYTES = 1024 * 1024  # the data of one ConfigMap or Secret
 _RESERVED = ("default", "kube-system", "kube-public", "kube-node-lease")
 _VARIABLE = re.compile(r"[-._a-zA-Z][-._a-zA-Z0-9]*")
 _RUNS_ONCE = ("job", "cron")
+_SECRET_WORDS = re.compile(r"token|password|passwd|secret|credential|private_?key|api_?key", re.IGNORECASE)
 
 
 def check_app(app: App, document: Document, value: Mapping[str, Any]) -> Iterator[Problem]:
@@ -155,8 +156,10 @@ def _size_problems(facts: Facts, workload: Workload, path: Path) -> Iterator[Pro
 
 def _container_problems(facts: Facts, container: Container, path: Path) -> Iterator[Problem]:
     fault = image_fault(container.image)
-    if fault:
-        hint = "name the image that your build makes" if container.image == "." else ""
+    if container.build is not None:
+        yield from _build_problems(facts, container.build, container.image, path)
+    elif fault:
+        hint = "name the image that your build makes, or add `build: .`" if container.image == "." else ""
         message = f"{shown(container.image)} is not an image: {fault}"
         yield facts.problem((*path, "image"), message, expected="such as ghcr.io/acme/api:1.4.2", hint=hint)
     elif not is_pinned(container.image):
@@ -182,6 +185,30 @@ def _container_problems(facts: Facts, container: Container, path: Path) -> Itera
         if probe is not None:
             yield from _probe_problems(facts, probe, (*path, key))
     yield from _compute_problems(facts, container, (*path, "resources"))
+
+
+def _build_problems(facts: Facts, build: Build, image: str, path: Path) -> Iterator[Problem]:
+    fault = image_fault(image) or ("it has a tag or digest" if has_version(image) else None)
+    if fault:
+        yield facts.problem(
+            (*path, "image"),
+            f"{shown(image)} is not where a built image can be pushed: {fault}",
+            expected="a repository, such as ghcr.io/acme/api; its tag is made from what is built",
+        )
+    for name, value in build.args.items():
+        place = (*path, "build", "args", name)
+        if "${" in value:
+            yield facts.problem(place, "build arguments have no placeholders", hint="write the value itself")
+        elif _SECRET_WORDS.search(name):
+            message = f"{name} looks like a secret: whoever has the image can read its build arguments"
+            hint = "let the build do without it, or copy from a stage that got it otherwise"
+            yield facts.problem(place, message, at="key", hint=hint, severity="warning")
+    for source in build.sync:
+        if source.startswith("/") or ".." in source.split("/"):
+            expected = "a path inside the build's context"
+            yield facts.problem(
+                (*path, "build", "sync", source), f"{shown(source)} is outside", at="key", expected=expected
+            )
 
 
 def _probe_problems(facts: Facts, probe: Probe, path: Path) -> Iterator[Problem]:

@@ -166,7 +166,7 @@ def _additional(error: Any, path: Path, _context: _Context) -> _Words:
 
 def _other_word(name: str, known: list[str]) -> str:
     if name == "build":
-        return "images are built outside; give the image's name in `image`"
+        return "`build` stands in a container: `containers: {main: {build: .}}`"
     if name.startswith("x-"):
         return "extension keys are not read; use annotations, or a comment"
     word = _OTHER_WORDS.get(name, "")

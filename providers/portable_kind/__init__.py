@@ -4,7 +4,8 @@ This module stays light: what needs Docker, kind or cryptography is imported by 
 
     cluster, addons            the two resources of the cluster stack
     lifecycle, kind, docker    how a cluster is asked, made, started again
-    images, database_images    what runs in it without a registry
+    images, archives           what is built on this machine, into the nodes
+    database_images            what runs in it without a registry
     routes, authority, ports   how it is reached, with TLS
     kept_data, record, folders what stays on this machine
     checks                     doctor
@@ -18,6 +19,8 @@ from typing import TYPE_CHECKING
 from portable.provider import PROTOCOL_VERSION, ClusterResource, Ref
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from portable.events import Emit
     from portable.provider import Check, ClusterState, Credentials, Profile, ResourceType, RouteAddress
     from portable.spec.model import Cluster
@@ -27,7 +30,7 @@ ADDONS = "portable:kind:Addons"
 
 
 class Kind:
-    """The plugin: `Provider`, and of the optional capabilities `LocalImages`, `Routes` and `KeptData`."""
+    """The plugin: `Provider`, and of the optional capabilities `LocalImages`, `ImageArchives`, `Routes` and `KeptData`."""
 
     protocol = PROTOCOL_VERSION
     name = "kind"
@@ -93,6 +96,18 @@ class Kind:
         from portable_kind import images as local
 
         return local.load(cluster.name, images, emit)
+
+    # -- ImageArchives ---------------------------------------------------------------------------------------------
+
+    def held_images(self, cluster: Cluster, images: Sequence[str]) -> Mapping[str, str]:
+        from portable_kind import archives
+
+        return archives.held(cluster.name, images)
+
+    def load_archive(self, cluster: Cluster, archive: Path, image: str, emit: Emit) -> None:
+        from portable_kind import archives
+
+        archives.load(cluster.name, archive, image)
 
     # -- Routes ----------------------------------------------------------------------------------------------------
 

@@ -30,10 +30,10 @@ SCHEMA = {
     ),
     "extension key": (with_workload(MAIN, "x-foo: 1\n"), "7:1", 'unknown key "x-foo"', "extension keys are not read"),
     "build": (
-        with_workload("containers: {main: {image: a, build: .}}"),
-        "6:35",
+        with_workload(f"{MAIN}\nbuild: ."),
+        "7:5",
         'unknown key "build"',
-        "built outside",
+        "`build` stands in a container",
     ),
     "missing key": (with_workload("containers:\n  main: {}"), "7:7", '"image" is missing in main', "image: ghcr.io"),
     "empty value": (with_workload("containers:"), "6:16", "containers has no value", "a map"),
@@ -515,7 +515,7 @@ def test_all_problems_in_one_run_as_a_compiler_shows_them(tmp_path: Path) -> Non
         portable.yaml:8:14: error: unknown key "imge"
                 main: {imge: nginx}
                        ^
-          expected: image, command, args, variables, files, volumes, before, resources, livenessProbe, readinessProbe, startupProbe
+          expected: image, build, command, args, variables, files, volumes, before, resources, livenessProbe, readinessProbe, startupProbe
           hint: did you mean "image"?
         portable.yaml:9:3: error: api has no containers
             api: {}

@@ -1,0 +1,14 @@
+"""Container images: built where the spec says `build`, named by what they were built from, brought to where they run.
+
+content    a digest of everything that a build sees; it is the image's tag, so nothing is built twice
+wanted     the images that an app's spec asks to be built, and the names they get
+builders   Docker, Podman, Buildah: found, run, their images taken out as archives
+crane      copies and pushes between archives and registries, without a daemon
+delivery   built images into the cluster's nodes or its cloud's registry, pinned by digest
+"""
+
+from __future__ import annotations
+
+from portable.images.crane import copy
+
+__all__ = ["copy"]

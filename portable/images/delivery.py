@@ -1,0 +1,145 @@
+"""Built images to where they run: built if their content is new, brought to the nodes or the registry, pinned by digest.
+
+Where they run is also where they are looked for first: an image that is there is not built again, whoever built it.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from portable.errors import UsageError
+from portable.images import builders, crane
+from portable.images.wanted import Wanted, wanted
+from portable.provider import ImageArchives, LocalImages, Registry
+from portable.spec.image_builds import LOCAL
+from portable.steps import Progress, step
+
+if TYPE_CHECKING:
+    from portable.events import Emit
+    from portable.provider import RegistryLogin
+    from portable.target import Target
+
+STEP = "images"
+
+
+@dataclass(frozen=True)
+class Built:
+    """What became of one image. `reference`: by digest, where it was delivered; `built` False: it was there already."""
+
+    name: str
+    workloads: tuple[str, ...]
+    built: bool
+    reference: str = ""
+
+
+def images_of(target: Target) -> list[Wanted]:
+    """The images that the target's spec asks to be built."""
+    return wanted(target.app, local=isinstance(target.provider, LocalImages))
+
+
+def build_images(target: Target, emit: Emit, *, skip: Sequence[str] = ()) -> tuple[Built, ...]:
+    """Builds what the builder here does not have yet, but for the names in `skip`.
+
+    Raises BuildFailed, ToolError where there is no builder, UsageError where it cannot build what is asked for.
+    """
+    found = [image for image in images_of(target) if image.name not in skip]
+    if not found:
+        return ()
+    with step(emit, "build", "building images") as progress:
+        builder = builders.find()
+        made = tuple(Built(image.name, _workloads(image), _build(builder, image, progress)) for image in found)
+        if not any(image.built for image in made):
+            progress.skip("nothing that they are built from has changed")
+        return made
+
+
+def _build(builder: builders.Builder, image: Wanted, progress: Progress) -> bool:
+    if builders.has(builder, image):
+        return False
+    progress.note(f"{image.title}: building with {builder.title}")
+    builders.build(builder, image, progress.emit, step=progress.name)
+    return True
+
+
+def _workloads(image: Wanted) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(workload for workload, _ in image.containers))
+
+
+def delivered(target: Target) -> dict[str, str]:
+    """name -> reference by digest, of the built images that are in the cluster's nodes already. A registry is not asked."""
+    images = images_of(target)
+    if not images or not isinstance(target.provider, ImageArchives):
+        return {}
+    return dict(target.provider.held_images(target.app.cluster, [image.name for image in images]))
+
+
+def deliver(target: Target, emit: Emit) -> Target:
+    """`target` with each built image pinned by its digest, after every image is where the cluster finds it.
+
+    Raises as `build_images`; ProviderError where nodes or registry refuse; UsageError on a cloud without a registry.
+    """
+    images = images_of(target)
+    if not images:
+        return target
+    with step(emit, STEP, "bringing built images to the cluster") as progress:
+        if isinstance(target.provider, ImageArchives):
+            references = _into_nodes(target, target.provider, images, emit, progress)
+        else:
+            references = {image.name: _into_registry(target, image, emit, progress) for image in images}
+    return replace(target, built=references)
+
+
+def _into_nodes(
+    target: Target, provider: ImageArchives, images: Sequence[Wanted], emit: Emit, progress: Progress
+) -> Mapping[str, str]:
+    cluster, names = target.app.cluster, [image.name for image in images]
+    held = provider.held_images(cluster, names)
+    lacking = [image for image in images if image.name not in held]
+    if not lacking:
+        progress.skip("the nodes have them")
+        return held
+    for image in lacking:
+        with _archive(target, image, emit) as archive:
+            progress.note(f"loading {image.name}")
+            provider.load_archive(cluster, archive, image.name, emit)
+    return provider.held_images(cluster, names)
+
+
+def _into_registry(target: Target, image: Wanted, emit: Emit, progress: Progress) -> str:
+    where, logins = destination(target, image, emit)
+    found = crane.digest(where, logins)
+    if found is not None:
+        progress.note(f"{where} is there")
+        return f"{where}@{found}"
+    with _archive(target, image, emit) as archive:
+        return crane.push(archive, where, logins, emit=emit, step=progress.name)
+
+
+def destination(target: Target, image: Wanted, emit: Emit) -> tuple[str, tuple[RegistryLogin, ...]]:
+    """("HOST/PATH:TAG", logins): the repository that the spec names, with the user's own login, or the cloud's registry."""
+    if not image.local:
+        return image.name, ()
+    provider, cluster = target.provider, target.app.cluster
+    if not isinstance(provider, Registry):
+        raise UsageError(
+            f"{provider.title} has no registry that portable can push the image of {image.title} to",
+            fix="give the container an `image` beside `build`: a repository that you may push to, such as ghcr.io/acme/api",
+        )
+    repository = provider.ensure_repository(cluster, image.repository.removeprefix(f"{LOCAL}/"), emit)
+    return f"{repository}:{image.tag}", (provider.registry_login(cluster),)
+
+
+@contextmanager
+def _archive(target: Target, image: Wanted, emit: Emit) -> Iterator[Path]:
+    """The image out of the builder, built now if the builder does not have it."""
+    builder = builders.find()
+    if not builders.has(builder, image):
+        with step(emit, "build", "building images") as progress:
+            _build(builder, image, progress)
+    with tempfile.TemporaryDirectory(prefix="portable-image-") as folder:
+        yield builders.save(builder, image, Path(folder))
