@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from portable.clusters import cluster_resources
 from portable.errors import ClusterGone, PortableError, UsageError
 from portable.events import Emit
+from portable.migrate.home_record import require_home
 from portable.plan import Plan, fingerprint, open_engine
 from portable.rollout import revisions
 from portable.situation import Situation, cluster_digest, look
@@ -45,6 +46,7 @@ def drift(request: Request, *, emit: Emit, fix: bool = False, confirm: Callable[
     plan = _compare(target, now, engine, emit)
     if not fix or not plan.changes:
         return Drift(plan)
+    require_home(request, target, now.kube, now.objects.namespace)
     _require_same_spec(target, now)
     if confirm is not None and not confirm(plan):
         raise PortableError("nothing was changed: you said no")
@@ -54,7 +56,7 @@ def drift(request: Request, *, emit: Emit, fix: bool = False, confirm: Callable[
 
 def _compare(target: Target, now: Situation, engine: Engine, emit: Emit) -> Plan:
     home, provider = target.home, target.provider
-    applied = _applied(now)
+    applied = applied_objects(now)
     with step(emit, "drift", "comparing with what was last applied"):
         resources = cluster_resources(target)
         cluster = engine.cluster_preview(home, resources, provider.resource_types()) if resources else ()
@@ -77,7 +79,7 @@ def _compare(target: Target, now: Situation, engine: Engine, emit: Emit) -> Plan
     )
 
 
-def _applied(now: Situation) -> Objects | None:
+def applied_objects(now: Situation) -> Objects | None:
     """The objects of the last revision that was ready; they may be of another spec than the present one."""
     if now.kube is None or now.last is None:
         return None

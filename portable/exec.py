@@ -73,7 +73,7 @@ class Process:
             except TimeoutError:
                 continue
             except WebSocketDisconnect as gone:
-                if ended or gone.code in (1000, 1005):
+                if ended:
                     return
                 raise _broken(gone.reason or f"code {gone.code}") from gone
             except WebSocketNetworkError as gone:

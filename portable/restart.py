@@ -54,7 +54,7 @@ def restart(request: Request, names: Collection[str], *, emit: Emit) -> Restarte
     """
     started = time.monotonic()
     with open_running(request, emit) as app:
-        controllers = {name: _controller(app, name) for name in dict.fromkeys(names)}
+        controllers = {name: live_controller(app, name) for name in dict.fromkeys(names)}
         app.note(f"restarted {', '.join(controllers)}")
         restart_workloads(app, controllers, emit)
         return Restarted(tuple(controllers), time.monotonic() - started)
@@ -87,7 +87,7 @@ def scale(request: Request, name: str, replicas: int, *, emit: Emit) -> Scaled:
     """
     started = time.monotonic()
     with open_running(request, emit) as app:
-        live = _controller(app, name)
+        live = live_controller(app, name)
         _require_scalable(app, name, live, replicas)
         before = int(live["spec"].get("replicas", 1))
         watched = {name: _as_it_runs(app, name, live)}
@@ -113,7 +113,7 @@ def scale(request: Request, name: str, replicas: int, *, emit: Emit) -> Scaled:
         return Scaled(name, before, replicas, _applied_replicas(app, name), time.monotonic() - started)
 
 
-def _controller(app: Running, name: str) -> KubeObject:
+def live_controller(app: Running, name: str) -> KubeObject:
     """The live Deployment or StatefulSet. Raises UsageError for a job, and for what is not there."""
     at = app.workload(name).controller
     if at.kind not in _LONG_RUNNING:

@@ -12,6 +12,7 @@ from portable.deploy import who
 from portable.errors import ClusterError, ClusterGone, UsageError
 from portable.events import Emit
 from portable.kube import Kube
+from portable.migrate.home_record import require_home
 from portable.rollout import revisions
 from portable.rollout.revisions import Operation, Revision
 from portable.situation import Situation, look
@@ -58,10 +59,11 @@ class Running:
 
 @contextmanager
 def open_running(request: Request, emit: Emit) -> Iterator[Running]:
-    """Raises ClusterGone without a cluster, ClusterError where it does not answer, UsageError where the app is not on it."""
+    """To change what runs. Raises PortableError where a migration holds the app or has moved it, ClusterGone without a cluster, ClusterError where it does not answer, UsageError where the app is not on it."""
     target = open_target(request)
     with step(emit, "look", "looking at what is there"):
         now = look(target)
+    require_home(request, target, now.kube, now.objects.namespace)
     if now.cluster is None:
         raise ClusterGone(
             f"there is no cluster {target.home.cluster!r} on {target.provider.title}",

@@ -1,8 +1,9 @@
-"""secret set, secret list: values go from standard input or a file to the cluster, and are never an argument, a state or a log."""
+"""secret set, rotate and list: values go from standard input or a file to the cluster, and are never an argument, a state or a log."""
 
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 @click.group("secret")
 def secret() -> None:
-    """Set and list the values of the spec's secrets.
+    """Set, rotate and list the values of the spec's secrets.
 
     They live in the cluster only: in no file, no state and no log.
 
@@ -66,6 +67,52 @@ def set_(session: Session, name: str, request: Request, keys: tuple[str, ...], f
     click.echo(
         f"set {name}: {', '.join(values)}" + (f"; still without a value: {', '.join(missing)}" if missing else "")
     )
+
+
+@command("rotate", "portable secret rotate api-token < token.txt\nportable secret rotate db -e prod")
+@click.argument("name")
+@target_options(file="option", engine=True)
+@click.option("--key", "keys", multiple=True, help="Which key to set; may be repeated, each with a --from-file.")
+@click.option(
+    "--from-file",
+    "files",
+    multiple=True,
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Read the value from this file, byte for byte; default: standard input, or a hidden prompt on a terminal.",
+)
+@click.pass_obj
+def rotate(session: Session, name: str, request: Request, keys: tuple[str, ...], files: tuple[Path, ...]) -> None:
+    """Give a secret a new value, and new pods to what uses it.
+
+    NAME is a secret of the spec, whose value comes as for `secret set`; or a postgres or redis resource, which gets another
+    generated password. Says what could not be kept from being noticed.
+    """
+    from portable.rotate import rotate_generated, rotate_value
+    from portable.spec.model import Database
+    from portable.target import compile_target, open_target
+    from portable.terminal.operate import print_rotated
+
+    target = open_target(request)
+    values: dict[str, bytes] | None = None
+    if not isinstance(target.app.resources.get(name), Database):
+        from portable.secrets import user_keys
+
+        wanted = keys or user_keys(target.app, compile_target(target), name)
+        values = _read_values(session, name, wanted, files)
+        session.secrets += [value.decode(errors="replace") for value in values.values()]
+    elif keys or files:
+        raise UsageError(
+            f"the password of {name} is generated: it takes no value", fix="leave out --key and --from-file"
+        )
+    with session.operation() as progress:
+        if values is None:
+            result = rotate_generated(request, name, emit=progress)
+        else:
+            result = rotate_value(request, name, values, emit=progress)
+    if session.json:
+        session.write_result(asdict(result))
+    else:
+        print_rotated(session.out, result)
 
 
 @command("list", "portable secret list --cloud kind")
@@ -123,4 +170,5 @@ def _ask(name: str, key: str) -> str:
 
 
 secret.add_command(set_)
+secret.add_command(rotate)
 secret.add_command(list_)

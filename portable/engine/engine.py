@@ -31,14 +31,14 @@ from portable.engine.state import (
     stack_state,
     without,
 )
-from portable.engine.types import Credential, Ready, Served, Wait
+from portable.engine.types import Credential, Ready, Served, Values, Wait
 from portable.engine.workspace import PROJECT, KubernetesProvider, choose_plugin, open_workspace
 from portable.errors import ProviderError, ToolError
 from portable.events import Emit, Notice
 from portable.home import Home, app_homes
 from portable.kube import Kube
 from portable.provider import ClusterResource, ClusterState, Outputs, ResourceType
-from portable_stacks.app.resources import CREDENTIAL, READY, Resource, app_resources
+from portable_stacks.app.resources import CREDENTIAL, READY, Resource, app_resources, credential_name
 
 DIGEST = "digest"
 PARALLEL = 16
@@ -191,6 +191,24 @@ class Engine:
             self._run_app("up", home, resources, kube, kubeconfig, wait, arguments)
             self._applied[stack] = self._now(stack, digest)
 
+    def rotate(self, home: Home, objects: Objects, kube: Kube, values: Values, secrets: Sequence[str]) -> None:
+        """Puts `values` (Secret -> key -> value) in the place of generated ones, in the state and in `secrets` (names) that
+        hold them. Nothing else of the app is touched."""
+        resources = app_resources(objects)
+        stack = home.app_stack
+        urns = dict(
+            zip(
+                (entry.name for entry in resources),
+                self._urns(stack, [(entry.type, entry.name) for entry in resources]),
+                strict=True,
+            )
+        )
+        names = [*(credential_name(name) for name in values), *(f"Secret/{name}" for name in secrets)]
+        with self._operation(stack, tuple(urns.values())):
+            arguments = [f"--target={urns[name]}" for name in names]
+            self._run_app("up", home, resources, kube, kube.kubeconfig, None, arguments, rotated=values)
+        self._applied.pop(stack, None)
+
     def app_preview(self, home: Home, objects: Objects, kube: Kube, kubeconfig: str) -> tuple[Change, ...]:
         """What `app_up` (and then the removal of superseded objects) would do, by dry runs on the API server."""
         resources = app_resources(objects)
@@ -286,13 +304,14 @@ class Engine:
         arguments: Sequence[str],
         *,
         with_namespace: bool = False,
+        rotated: Values | None = None,
     ) -> engine_run.Outcome:
         def program() -> engine_run.Program:
             from portable_stacks.app.program import program
 
             return program(resources, kubeconfig=kubeconfig, cluster=home.cluster_stack)
 
-        types: dict[str, Served] = {CREDENTIAL: Credential(kube), READY: Ready(wait)}
+        types: dict[str, Served] = {CREDENTIAL: Credential(kube, rotated), READY: Ready(wait)}
         plugin = self._plugin()
         if plugin is None:
             types["kubernetes:*"] = KubernetesObject(kube, with_namespace=with_namespace)

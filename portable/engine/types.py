@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import secrets
 import string
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeAlias
 
@@ -24,6 +24,7 @@ PASSWORD_LENGTH = 32
 # URL-safe without escaping, and no character that a shell or a connection string reads in its own way
 _ALPHABET = string.ascii_letters + string.digits + "-_"
 
+Values: TypeAlias = Mapping[str, Mapping[str, str]]
 Wait: TypeAlias = Callable[[str, Literal["ready", "complete"]], None]
 
 
@@ -51,18 +52,24 @@ class Credential:
 
     A key that comes later gets a value of its own, the others stay. Where the state was lost but the Secret is still in the
     cluster, its values are taken over: a database may have been initialised with them.
+
+    `rotated`: the name of a Secret -> key -> the value that takes the place of what was made.
     """
 
     secret_outputs = ("values",)
 
-    def __init__(self, kube: Kube | None) -> None:
+    def __init__(self, kube: Kube | None, rotated: Values | None = None) -> None:
         self._kube = kube
+        self._rotated = rotated or {}
 
     def check(self, inputs: Inputs) -> Sequence[Problem]:
         return ()
 
     def diff(self, object_id: str, outputs: Outputs, old: Inputs, new: Inputs) -> Diff:
-        missing = [key for key in new["keys"] if key not in outputs.get("values", {})]
+        known = outputs.get("values", {})
+        if any(known.get(key) != value for key, value in self._rotated.get(new["secret"], {}).items()):
+            return FieldDiff(changes=("values",))
+        missing = [key for key in new["keys"] if key not in known]
         return FieldDiff(changes=("keys",), fields=field_changes(old, new)) if missing or old != new else Diff()
 
     def create(self, inputs: Inputs, emit: Emit) -> tuple[str, Outputs]:
@@ -72,13 +79,13 @@ class Credential:
         return outputs
 
     def update(self, object_id: str, outputs: Outputs, old: Inputs, new: Inputs, emit: Emit) -> Outputs:
-        return self._outputs(new, outputs.get("values", {}))
+        return self._outputs(new, {**outputs.get("values", {}), **self._rotated.get(new["secret"], {})})
 
     def delete(self, object_id: str, outputs: Outputs, emit: Emit) -> None:
         pass
 
     def _outputs(self, inputs: Inputs, known: dict[str, str]) -> Outputs:
-        return {**inputs, "values": {**known, **{key: known.get(key) or _password() for key in inputs["keys"]}}}
+        return {**inputs, "values": {**known, **{key: known.get(key) or new_password() for key in inputs["keys"]}}}
 
     def _live(self, inputs: Inputs) -> dict[str, str]:
         secret = self._kube and self._kube.get("v1", "Secret", inputs["secret"], inputs["namespace"])
@@ -122,5 +129,5 @@ def secret_outputs(served: Any, inputs: Inputs) -> tuple[str, ...]:
     return by_inputs(inputs) if by_inputs is not None else tuple(served.secret_outputs)
 
 
-def _password() -> str:
+def new_password() -> str:
     return "".join(secrets.choice(_ALPHABET) for _ in range(PASSWORD_LENGTH))

@@ -85,7 +85,7 @@ def needs(objects: Objects) -> Iterator[Needed]:
     seen: set[Needed] = set()
     for item in objects.items:
         template = pod_template(item.manifest)
-        for needed in _references(template["spec"]) if template is not None else ():
+        for needed in references(template["spec"]) if template is not None else ():
             if f"{needed.kind}/{needed.name}" not in brought and needed not in seen:
                 seen.add(needed)
                 yield needed
@@ -164,7 +164,8 @@ def _pin(image: str, ran: str, *, moved: bool) -> str:
     return ran if moved and ran.startswith("sha256:") else ""
 
 
-def _references(pod: Mapping[str, Any]) -> Iterator[Needed]:
+def references(pod: Mapping[str, Any]) -> Iterator[Needed]:
+    """Secrets and ConfigMaps that a pod's spec says it cannot do without."""
     for container in containers(pod):
         for variable in container.get("env", ()):
             for source, kind in (("secretKeyRef", "Secret"), ("configMapKeyRef", "ConfigMap")):

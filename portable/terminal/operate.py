@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from portable.history import Entry
     from portable.restart import Restarted, Scaled
     from portable.rollback import RollbackResult
+    from portable.rotate import Rotated
     from portable.top import Amount, WorkloadUsage
 
 _STYLES = {"good": "good", "failed": "bad", "applied": "warn"}
@@ -56,6 +57,14 @@ def print_scaled(console: Console, result: Scaled) -> None:
     if result.replicas != result.spec:
         fix = f"the spec says {result.spec}, which the next `portable up` puts back: change workloads.{result.workload}.scale too"
         console.print(Text(f"  {fix}", "warn"))
+
+
+def print_rotated(console: Console, result: Rotated) -> None:
+    text = Text().append(f"{glyphs(console).done} ", "good").append(f"rotated {result.name}", "name")
+    again = f", new pods for {', '.join(result.restarted)}" if result.restarted else ""
+    console.print(text.append(f"  {duration(result.seconds)}{again}", "quiet"))
+    if result.lost:
+        console.print(Text(f"  {result.lost}", "quiet"))
 
 
 def _heading(console: Console, entry: Entry) -> Text:
