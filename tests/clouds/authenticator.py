@@ -40,6 +40,11 @@ TOKEN = "k8s-aws-v1."
 _START_SECONDS = 60.0
 
 
+def program() -> Path:
+    """Built where it is not in the tool cache yet."""
+    return go_build.build(AUTHENTICATOR, nowhere) / "aws-iam-authenticator"
+
+
 @contextmanager
 def authenticator(
     folder: Path,
@@ -53,7 +58,6 @@ def authenticator(
 ) -> Iterator[Judge]:
     """Who sent a token to `cluster`. `stand_in`: URL of the service that redeems it; `keys`: secret access keys by their id;
     `groups`: those of an ARN, None where the cluster has no entry of it."""
-    program = go_build.build(AUTHENTICATOR, nowhere) / "aws-iam-authenticator"
     certificate, key = self_signed(folder, [f"sts.{region}.amazonaws.com"])
     configuration = folder / "authenticator.json"
     configuration.write_text(json.dumps({"clusterID": cluster, "server": {"mapAccounts": [account]}}))
@@ -75,7 +79,7 @@ def authenticator(
             "PATH": os.environ["PATH"],
         }
         process = subprocess.Popen(
-            [program, *arguments], env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            [program(), *arguments], env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
         )
         try:
             ask = _asker(port, folder / "cert.pem", process)

@@ -12,6 +12,7 @@ clouds do. What the clouds' own controllers would do is stood in for by kind's a
 from __future__ import annotations
 
 import copy
+import ipaddress
 import json
 import secrets
 import subprocess
@@ -28,6 +29,7 @@ from portable.kube import Kube
 from portable_kind import addons, docker, docker_engine, images, kind, node_images, ports
 from portable_kind.configuration import Configuration
 from portable_kind.profile import SELF_BUILT_IMAGES
+from tests.clouds.authenticator import program
 from tests.clouds.token_webhook import TokenWebhook
 
 _IN_NODE = "/etc/portable-webhook"
@@ -53,6 +55,7 @@ class ClusterBehind:
 def cluster_behind(folder: Path) -> Iterator[ClusterBehind]:
     """A cluster of one node, until the block ends. `folder` holds its volumes and configuration."""
     name = f"behind-{secrets.token_hex(3)}"
+    program()  # on a new machine it is compiled for minutes, in which no API server has to wait for its webhook
     with TokenWebhook(_host_address()).serving() as webhook:
         mounted = folder / "webhook"
         mounted.mkdir()
@@ -72,8 +75,10 @@ def cluster_behind(folder: Path) -> Iterator[ClusterBehind]:
 
 
 def _host_address() -> str:
-    """Where containers reach this machine: the gateway of Docker's own network."""
-    return docker.run("network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Gateway}}").strip()
+    """Where containers reach this machine: the gateway of Docker's own network, the first address of its subnet. An engine that
+    was never restarted does not name the gateway itself."""
+    subnet = docker.run("network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Subnet}}").strip()
+    return str(ipaddress.ip_network(subnet)[1])
 
 
 def _create(name: str, folder: Path, mounted: Path) -> None:
