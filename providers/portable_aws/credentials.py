@@ -18,6 +18,8 @@ from portable_aws.words import explained
 TOKEN_SECONDS = 14 * 60
 _URL_SECONDS = 60
 _PREFIX = "k8s-aws-v1."
+# Whose credentials they are; none holds one itself.
+_CHOICES = ("AWS_PROFILE", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE")
 _HEALTHY = ("ACTIVE", "UPDATING")
 
 
@@ -45,9 +47,8 @@ def credentials(sdk: Sdk, cluster: Cluster) -> Credentials:
         raise ProviderError(
             f"the cluster {cluster.name} has no API server yet: it is {live['status']}", fix="run `portable up`"
         )
-    document = exec_kubeconfig(
-        "aws", cluster.name, live["endpoint"], live["certificateAuthority"]["data"], region=region
-    )
+    authority = live["certificateAuthority"]["data"]
+    document = exec_kubeconfig("aws", cluster.name, live["endpoint"], authority, region=region, choices=_CHOICES)
     return Credentials(document, lambda: token(sdk, cluster))
 
 

@@ -14,6 +14,8 @@ from portable_azure import names, versions
 from portable_azure.failures import told
 from portable_azure.session import Session
 
+# Whose credentials they are; neither holds one itself.
+_CHOICES = ("AZURE_TENANT_ID", "AZURE_CONFIG_DIR")
 _USABLE = ("succeeded", "updating", "upgrading", "scaling", "reconcilingclusteretcdcertificates")
 
 
@@ -78,7 +80,7 @@ def of(session: Session, group: str, name: str) -> Credentials:
         except ResourceNotFoundError as error:
             raise gone(name) from error
     server, authority = _server(answer.as_dict(), name)
-    return Credentials(exec_kubeconfig("azure", name, server, authority), session.cluster_token)
+    return Credentials(exec_kubeconfig("azure", name, server, authority, choices=_CHOICES), session.cluster_token)
 
 
 def _server(answer: dict[str, Any], name: str) -> tuple[str, str]:

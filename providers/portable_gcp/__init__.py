@@ -17,7 +17,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from portable.provider import PROTOCOL_VERSION
+from portable.provider import PROTOCOL_VERSION, ForeignMark
+from portable_gcp.marks import MARKS
 
 if TYPE_CHECKING:
     from portable.events import Emit
@@ -46,6 +47,7 @@ class Gcp:
     name = "gcp"
     aliases: tuple[str, ...] = ("gke",)
     title = "Google Kubernetes Engine"
+    foreign_marks: tuple[ForeignMark, ...] = MARKS
 
     def __init__(self, pace: Pace | None = None) -> None:
         """`pace`: how long waits are, for tests."""
@@ -79,6 +81,7 @@ class Gcp:
         from portable.errors import ClusterGone
         from portable.provider import Credentials
         from portable_gcp import cluster as clusters
+        from portable_gcp.place import CREDENTIAL_CHOICES
 
         place = self._place(cluster)
         live = clusters.find(self._google, place, cluster.name)
@@ -88,9 +91,10 @@ class Gcp:
                 fix=f"make it with `portable up --cloud {self.name}`, or look at cluster.region and the project",
             )
         server, trust = f"https://{live.endpoint}", live.master_auth.cluster_ca_certificate
-        return Credentials(
-            exec_kubeconfig(self.name, cluster.name, server, trust, region=place.region), token=self._google.token
+        document = exec_kubeconfig(
+            self.name, cluster.name, server, trust, region=place.region, choices=CREDENTIAL_CHOICES
         )
+        return Credentials(document, token=self._google.token)
 
     def doctor(self, cluster: Cluster, *, fix: bool, emit: Emit) -> Sequence[Check]:
         from portable_gcp import checks

@@ -181,3 +181,14 @@ def test_a_context_that_is_not_there_is_told_with_those_that_are(file: Path) -> 
     with pytest.raises(UsageError, match="no kubeconfig context is called 'two'") as refusal:
         kubeconfig.of_context("two")
     assert refusal.value.detail == f"contexts in {file}: one"
+
+
+def test_the_account_that_was_chosen_is_chosen_for_kubectl_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ACME_PROFILE", "prod")
+    monkeypatch.delenv("ACME_HOME", raising=False)
+    document = yaml.safe_load(
+        exec_kubeconfig("acme", "shop", "https://shop.example", "", choices=("ACME_PROFILE", "ACME_HOME"))
+    )
+    plugin = document["users"][0]["user"]["exec"]
+    assert plugin["env"] == [{"name": "ACME_PROFILE", "value": "prod"}]
+    assert "env" not in yaml.safe_load(OURS)["users"][0]["user"]["exec"]
