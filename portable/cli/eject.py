@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from portable.cli.options import Cloud, command, target_options
+from portable.cli.options import Cloud, Environment, WorkloadName, command, target_options
 from portable.cli.session import Session
+from portable.cli.spec import print_warnings
 
 if TYPE_CHECKING:
     from portable.target import Request
@@ -55,3 +56,49 @@ def eject(session: Session, request: Request, only: tuple[str, ...], folder: Pat
     for cloud, reason in ejected.left_out.items():
         click.echo(f"left out: {cloud}: {reason}", err=True)
     click.echo(f"next: read {folder / 'README.md'}; kubectl kustomize {folder}/overlays/{ejected.clouds[0]}")
+
+
+@click.group("export")
+def export() -> None:
+    """Write a workload in another tool's format.
+
+    \b
+    Example:
+      portable export score -o score.yaml
+    """
+
+
+@command("score", "portable export score -o score.yaml\nportable export score shop.yaml --workload web")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False), required=False)
+@click.option("-e", "--environment", type=Environment(), help="An environment of the spec.")
+@click.option("--workload", type=WorkloadName(), help="Which one, where the spec has several.")
+@click.option(
+    "-o", "target", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Default: standard output."
+)
+@click.pass_obj
+def score(
+    session: Session, file: Path | None, environment: str | None, workload: str | None, target: Path | None
+) -> None:
+    """Write a workload as a Score file (v1b1).
+
+    What Score cannot say is listed on standard error, with its place in the spec.
+    """
+    from portable.eject.score import export_score
+    from portable.errors import UsageError
+    from portable.spec import load_app
+    from portable.target import find_file
+
+    exported = export_score(load_app(find_file(file), environment=environment).app, workload)
+    if target is not None:
+        try:
+            target.write_text(exported.text, encoding="utf-8")
+        except OSError as error:
+            raise UsageError(f"{target} cannot be written: {error.strerror}", fix="name another file") from error
+    if session.json:
+        session.write_json({"file": str(target) if target else None, "score": exported.text, "lost": exported.lost})
+        return
+    print_warnings(session, exported.lost)
+    click.echo(f"wrote {target}" if target else exported.text.rstrip("\n"))
+
+
+export.add_command(score)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from portable.cli.options import command
+from portable.cli.options import Cloud, Environment, command
 from portable.cli.session import Session
 from portable.cli.spec import print_warnings
 
@@ -24,6 +25,10 @@ def import_() -> None:
 
     What could not be taken over is listed with its place, and stands as a comment where it belongs. No value of a secret is
     written.
+
+    \b
+    Example:
+      portable import compose compose.yaml
     """
 
 
@@ -92,3 +97,59 @@ def _write(session: Session, draft: Draft, source: Path, target: Path | None) ->
         return
     click.echo(f"wrote {file}: {len(result.workloads)} workloads, {len(result.resources)} resources")
     click.echo(f"next: read its comments, then portable validate {file}")
+
+
+@command("lint", "portable lint\nportable lint shop/portable.yaml --strict --output json")
+@click.argument("file", type=_FILE, required=False)
+@click.option("--strict", is_flag=True, help="Warnings count as errors.")
+@click.pass_context
+def lint(context: click.Context, file: Path | None, strict: bool) -> int:
+    """Find what ties the spec to one cloud.
+
+    Annotations, images, hosts, machine types and the like of one cloud are errors outside `patches` (images, identities and
+    regions may stand in an environment that names its cloud). What would not run elsewhere as it stands is a warning. Exits
+    with 1 where there are errors.
+    """
+    from portable.lint import lint as look
+    from portable.target import find_file
+
+    session: Session = context.obj
+    report = look(find_file(file))
+    failed = bool(report.errors or (strict and report.problems))
+    if session.json:
+        session.write_json(
+            {"file": str(report.file), "clouds": report.clouds, "problems": report.problems, "ok": not failed}
+        )
+        return int(failed)
+    print_warnings(session, report.problems)
+    if not report.errors:
+        click.echo(f"{report.file} names nothing of {', '.join(report.clouds)} outside patches")
+    return int(failed)
+
+
+@command("compare", "portable compare\nportable compare -e prod --only aws --only gke")
+@click.argument("file", type=_FILE, required=False)
+@click.option("-e", "--environment", type=Environment(), help="An environment of the spec.")
+@click.option("--only", "clouds", type=Cloud(), multiple=True, help="This cloud; may be repeated; default: every one.")
+@click.pass_obj
+def compare(session: Session, file: Path | None, environment: str | None, clouds: tuple[str, ...]) -> None:
+    """Show what each cloud makes of the spec, side by side.
+
+    Objects, copies, classes, images and the cluster; and what a cloud cannot honour, with the reason. Asks no cloud.
+    """
+    from portable.compare import compare as look
+    from portable.compare import rows
+    from portable.target import Request
+
+    sides = look(Request(file=file, environment=environment), clouds)
+    if session.json:
+        session.write_json({"clouds": [asdict(side) for side in sides]})
+        return
+    from portable.terminal.tables import print_table
+
+    print_table(session.out, ("", *(side.title for side in sides)), [(name, *values) for name, values in rows(sides)])
+    for side in sides:
+        for problem in side.refused:
+            click.echo(f"\nnot on {side.title}: {problem.message}")
+        if session.verbose:
+            click.echo("".join(f"\n{side.title}: {note}" for note in side.notes), nl=bool(side.notes))

@@ -11,6 +11,7 @@ This module stays light: what needs the SDK is imported by the method that needs
     credentials, identities            kubeconfig and tokens; cloud identities of workloads
     kept, sweep                        disks that outlive their cluster; what was left behind
     dns, certificates                  Route 53 and ACM, for routes
+    registry                           ECR, for images that are built
     checks, simulation                 doctor, which permissions are missing
     permissions, prices                the IAM policy, list prices
 """
@@ -20,7 +21,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from portable.provider import PROTOCOL_VERSION
+from portable.provider import PROTOCOL_VERSION, ForeignMark
+from portable_aws.marks import MARKS
 
 if TYPE_CHECKING:
     from portable.events import Emit
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
         KubeObject,
         Leftover,
         Profile,
+        RegistryLogin,
         ResourceType,
         Token,
         Zones,
@@ -42,13 +45,14 @@ if TYPE_CHECKING:
 
 
 class Aws:
-    """The plugin: `Provider`, and of the optional capabilities `Tokens`, `Identities`, `KeptData`, `KeptVolumes`, `Sweep`, `Dns`
-    and `Certificates`."""
+    """The plugin: `Provider`, and of the optional capabilities `Tokens`, `Identities`, `KeptData`, `KeptVolumes`, `Sweep`, `Dns`,
+    `Certificates` and `Registry`."""
 
     protocol = PROTOCOL_VERSION
     name = "aws"
     aliases: tuple[str, ...] = ("eks",)
     title = "Amazon EKS"
+    foreign_marks: tuple[ForeignMark, ...] = MARKS
 
     def __init__(self, sdk: Sdk | None = None) -> None:
         """`sdk`: a seam for tests, which wait less long and ask another endpoint."""
@@ -148,6 +152,33 @@ class Aws:
         from portable_aws import certificates
 
         return certificates.delete_certificates(self._sdk, self._sdk.region(cluster), app)
+
+    # -- Registry --------------------------------------------------------------------------------------------------
+
+    def repository(self, cluster: Cluster, name: str) -> str:
+        from portable_aws import registry
+
+        return registry.repository(self._sdk, self._sdk.region(cluster), name)
+
+    def ensure_repository(self, cluster: Cluster, name: str, emit: Emit) -> str:
+        from portable_aws import registry
+
+        return registry.ensure_repository(self._sdk, self._sdk.region(cluster), name, emit)
+
+    def registry_login(self, cluster: Cluster) -> RegistryLogin:
+        from portable_aws import registry
+
+        return registry.login(self._sdk, self._sdk.region(cluster))
+
+    def owns_image(self, cluster: Cluster, image: str) -> bool:
+        from portable_aws import registry
+
+        return registry.owns(image)
+
+    def delete_repositories(self, cluster: Cluster, prefix: str, emit: Emit) -> Sequence[str]:
+        from portable_aws import registry
+
+        return registry.delete_repositories(self._sdk, self._sdk.region(cluster), prefix, emit)
 
     # -- Sweep -----------------------------------------------------------------------------------------------------
 

@@ -16,7 +16,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from portable.provider import PROTOCOL_VERSION, ClusterResource
+from portable.provider import PROTOCOL_VERSION, ClusterResource, ForeignMark
+from portable_azure.marks import MARKS
 
 if TYPE_CHECKING:
     from portable.events import Emit
@@ -50,6 +51,7 @@ class Azure:
     name = "azure"
     aliases: tuple[str, ...] = ("aks",)
     title = "Azure Kubernetes Service"
+    foreign_marks: tuple[ForeignMark, ...] = MARKS
 
     def __init__(self, session: Session | None = None) -> None:
         self._given = session
