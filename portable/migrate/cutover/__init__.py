@@ -6,11 +6,12 @@ records      TTL lowered, records switched in steps, handed over, put back
 forwarding   the source's routes lead to the target meanwhile
 forwarder    the objects of the forwarder: haproxy in the source's namespace
 smoke        a side's routes asked at their own address
+trust        whose certificates count there
 """
 
 from portable.migrate.cutover.forwarding import Forwarding
 from portable.migrate.cutover.model import Cut, Lowered
-from portable.migrate.cutover.records import back, expired, lower_ttl, switch
+from portable.migrate.cutover.records import back, expired, lower_ttl, switch, wait_true
 from portable.migrate.cutover.smoke import certificate_valid, smoke
 
 __all__ = [
@@ -23,4 +24,5 @@ __all__ = [
     "lower_ttl",
     "smoke",
     "switch",
+    "wait_true",
 ]
