@@ -13,12 +13,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+import yaml
 
 from portable.kube import Kube
 from portable.spec import model
 from portable_kind import Kind, docker
 from tests import soak
 from tests.e2e.conftest import AppUnderTest, Cluster, Portable
+from tests.e2e.conftest import app as app_text
 from tests.e2e.promises import (
     IMAGE,
     Table,
@@ -40,7 +42,6 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 HEAD = ("what happens", "requests", "failed", "longest gap", "p99", "full strength after")
 # docs/reliability.md: how long the control plane takes to call a silent node dead (node-monitor-grace-period), and a look more.
 NODE_LOSS_NOTICED = 60.0
-NODES = soak.size(1, 3)
 on_three_nodes = pytest.mark.skipif(not soak.SOAK, reason="needs a cluster of three nodes: make soak")
 
 
@@ -61,15 +62,10 @@ def app(
     name = f"heal-{secrets.token_hex(2)}"
     shared: Cluster | None = None if soak.SOAK else request.getfixturevalue("cluster")
     made = AppUnderTest(name, shared or Cluster(name, None), folder / "healing.yaml", portable)  # type: ignore[arg-type]
-    workloads = {"web": subject(f"{name}.localhost")}
-    more: dict[str, Any] = {}
     if shared is None:
-        workloads["store"] = keeper()
-        more = {
-            "resources": {"notes": {"type": "volume", "size": "1Gi"}},
-            "cluster": {"name": name, "nodes": {"min": 3}},
-        }
-    made.write(workloads, **more)
+        made.file.write_text(three_nodes(name))
+    else:
+        made.write({"web": subject(f"{name}.localhost")})
     try:
         made.up()
         if shared is None:
@@ -79,6 +75,14 @@ def app(
     finally:
         keep = ("--keep-cluster",) if shared else ()
         portable("destroy", "--cloud", "kind", "--yes", "--destroy-data", *keep, made.file)
+
+
+def three_nodes(name: str) -> str:
+    notes = {"notes": {"type": "volume", "size": "1Gi"}}
+    workloads = {"web": subject(f"{name}.localhost"), "store": keeper()}
+    spec = yaml.safe_load(app_text(name, name, workloads, resources=notes))
+    spec["cluster"]["nodes"] = {"min": 3}
+    return yaml.safe_dump(spec, sort_keys=False)
 
 
 def keeper() -> dict[str, Any]:
