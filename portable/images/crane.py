@@ -61,21 +61,11 @@ def push(
     archive: Path, target: str, logins: Sequence[RegistryLogin] = (), *, emit: Emit = nowhere, step: str = "images"
 ) -> str:
     """Pushes an archive of `portable.images.builders.save` as `target` ("HOST/PATH:TAG"); returns "HOST/PATH:TAG@sha256:..."."""
-    words = ["push", str(archive), target]
-    words += ["--index"] if archive.is_dir() and _is_index(archive) else []
-    _run(words, logins, emit, step, what=f"pushing {target}")
+    _run(["push", str(archive), target], logins, emit, step, what=f"pushing {target}")
     found = digest(target, logins)
     if found is None:
         raise ProviderError(f"{target} was pushed and is not in its registry", fix="run the command again")
     return f"{target}@{found}"
-
-
-def _is_index(layout: Path) -> bool:
-    """Whether an OCI layout holds an image of several platforms: one index, which `crane` takes for a collection."""
-    manifests = json.loads((layout / "index.json").read_text())["manifests"]
-    return len(manifests) != 1 or "manifests" in json.loads(
-        (layout / "blobs" / manifests[0]["digest"].replace(":", "/")).read_text()
-    )
 
 
 def digest(image: str, logins: Sequence[RegistryLogin] = ()) -> str | None:

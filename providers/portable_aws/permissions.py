@@ -123,15 +123,17 @@ OPTIONAL = TABLE["Doctor"]
 
 _HEAD = """\
 The IAM policy that `portable` needs on Amazon EKS. "Doctor" may be left out: those checks then say that they could not look.
-So may "Dns" where no zone of a route's host is in Route 53, and "Certificates" where no route has `tls: auto`.
+So may "Dns" where no zone of a route's host is in Route 53, "Certificates" where no route has `tls: auto`,
+and "Images" where no container has `build`.
 The roles that portable makes are named portable-*; pods' roles (`identity:` in a spec) are only read.
 
 """
 
 
 def policy() -> dict[str, Any]:
-    from portable_aws import certificates, dns
+    from portable_aws import certificates, dns, registry
 
+    images = (*registry.CALLS, *registry.IMPLIED)
     statements = [
         {
             "Sid": name,
@@ -139,7 +141,7 @@ def policy() -> dict[str, Any]:
             "Action": sorted([*calls, *IMPLIED.get(name, ())]),
             "Resource": _RESOURCES.get(name, "*"),
         }
-        for name, calls in {**TABLE, "Dns": dns.CALLS, "Certificates": certificates.CALLS}.items()
+        for name, calls in {**TABLE, "Dns": dns.CALLS, "Certificates": certificates.CALLS, "Images": images}.items()
     ]
     return {"Version": "2012-10-17", "Statement": [*statements, *_HANDED_ON]}
 
