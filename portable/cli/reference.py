@@ -38,10 +38,13 @@ none: the plan was looked at).
 
 **`--output json`.** Standard output holds JSON only.
 
-- A question (`validate`, `render`, `plan`, `status`, `outputs`, `secret list`, `providers`, `doctor`) gives one document.
-- An operation (`up`, `destroy`, `doctor --fix`) gives a line for each event as it happens, then a last line: the result.
+- A question (`validate`, `render`, `plan`, `status`, `history`, `top`, `outputs`, `secret list`, `providers`, `doctor`) gives one
+  document.
+- An operation (`up`, `rollback`, `restart`, `scale`, `secret rotate`, `destroy`, `doctor --fix`) gives a line for each event as
+  it happens, then a last line: the result.
   `{"event": "step" | "resource" | "workload" | "notice", "time": ..., ...}`, then `{"event": "result", ...}`.
-- `logs` gives a line for each log line: `{"pod", "container", "time", "text"}`.
+- `logs` gives a line for each log line: `{"pod", "container", "time", "text"}`; `status --watch` one for each change.
+- `exec` gives `{"pod", "container", "exit_code", "stdout", "stderr"}` once the command has ended, and exits with its code.
 - An error is JSON on standard output too, so that one stream tells all: `{"error": {"type", "message", "detail", "fix",
   "exit_code"}}`, with `problems` (a wrong spec), `causes` (a failed rollout) or `names` (missing secrets). After event lines it
   is the last line and has `"event": "error"`.

@@ -19,7 +19,7 @@ from portable.errors import Interrupted, PortableError, UsageError
 
 COMPLETION_VARIABLE = "_PORTABLE_COMPLETE"
 # What they have begun, the next run finishes.
-RESUMED = ("up", "destroy", "migrate")
+RESUMED = ("up", "destroy", "migrate", "rollback", "restart", "scale", "secret", "drift")
 
 
 def run(arguments: Sequence[str]) -> int:
