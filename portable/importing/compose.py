@@ -13,7 +13,7 @@ from typing import Any
 from portable.importing import compose_service
 from portable.importing.compose_service import Project
 from portable.importing.dotenv import parse
-from portable.importing.draft import Draft, Section, label
+from portable.importing.draft import Draft, Section, label, shaped
 from portable.importing.interpolation import interpolated
 from portable.spec.document import Document
 from portable.spec.load import decode, parse_all, read_bytes
@@ -36,14 +36,17 @@ def from_compose(file: Path, *, profiles: Collection[str] = ()) -> Draft:
     top = Section(document.root, document, draft, "")
     for name, node in result.missing:
         top.report(node, f"${name} has no value here", "put the value in its place, or into .env before importing")
-    services = _services(top, profiles)
+    with shaped(top, "the file"):
+        services = _services(top, profiles)
     project = Project(
         file.parent, _section(top, "secrets"), _section(top, "configs"), _section(top, "volumes"), services
     )
     for name, service in services.items():
-        draft.workloads[label(name)] = compose_service.workload(project, name, service)
+        with shaped(service, f"the service {name}"):
+            draft.workloads[label(name)] = compose_service.workload(project, name, service)
     compose_service.connect(project, draft)
-    extensions = tuple(key for key in document.root.plain() if key.startswith("x-"))
+    content = document.root.content if isinstance(document.root.content, dict) else {}
+    extensions = tuple(key for key in content if key.startswith("x-"))
     top.close(_TOP, silent=("name", "version", *extensions))
     for further in documents[1:]:
         Section(further.root, further, draft, "").report(None, "a second document is not taken over")

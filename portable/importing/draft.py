@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from portable.errors import Problem
+from portable.errors import Problem, SpecError
 from portable.spec.document import Document, Node
 
 _NOT_IN_NAMES = re.compile(r"[^a-z0-9-]+")
@@ -106,6 +107,22 @@ class Section:
         for key, node in content.items():
             if key not in self._taken and key not in silent and not _nothing(node):
                 self.report(node, f"{key} is not taken over", reasons.get(key, ""))
+
+
+@contextmanager
+def shaped(section: Section, what: str) -> Iterator[None]:
+    """Input that is not what its own format says ends in a SpecError at `section`: a text where a map belongs, say.
+
+    What stands there is not repeated: it may be the value of a secret.
+    """
+    try:
+        yield
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        message = f"{what} does not have the shape that its format asks for"
+        found = section.document.problem_at(
+            section.node.key or section.node.mark, message, expected="a file that its own tool takes"
+        )
+        raise SpecError([replace(found, source_line="")], file=section.document.file) from error
 
 
 def scalar(node: Node) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 from portable.errors import UsageError
 from portable.importing import manifest_network, manifest_pods
-from portable.importing.draft import Draft, Section, label
+from portable.importing.draft import Draft, Section, label, shaped
 from portable.importing.manifest_objects import Found, Manifest, read
 from portable.spec.document import Node
 
@@ -61,11 +61,15 @@ def from_manifests(files: Sequence[Path], *, name: str = "") -> Draft:
     if not found.everything:
         raise UsageError("there are no Kubernetes objects in " + ", ".join(map(str, files)))
     draft.name = label(name or _app_name(found, files))
-    names = manifest_network.workload_names(found)
+    whole = found.everything[0].section("")
+    with shaped(whole, "an object"):
+        names = manifest_network.workload_names(found)
     for manifest in found.of("Deployment", "StatefulSet", "Job", "CronJob"):
         about = manifest.section(names[manifest.key])
-        draft.workloads[about.about] = _workload(found, manifest, about)
-    manifest_network.connect(found, names, draft)
+        with shaped(about, f"{manifest.kind} {manifest.name}"):
+            draft.workloads[about.about] = _workload(found, manifest, about)
+    with shaped(whole, "a Service, Ingress, autoscaler or budget"):
+        manifest_network.connect(found, names, draft)
     for manifest in found.everything:
         if manifest.taken:
             _annotations(manifest)
