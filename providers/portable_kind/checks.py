@@ -10,7 +10,7 @@ from pathlib import Path
 from portable.errors import PortableError
 from portable.events import Emit, Step
 from portable.provider import Check
-from portable_kind import database_images, docker, docker_engine, node_image, node_images, ports
+from portable_kind import database_images, docker, docker_engine, mover_image, node_image, node_images, ports
 
 GIB = 1024**3
 LEAST_MEMORY = 4 * GIB
@@ -33,6 +33,7 @@ def run(*, fix: bool, emit: Emit) -> Sequence[Check]:
     checks.append(_mend(node_image_check, lambda: get_node_image(emit), fix))
     if _built_here():
         checks.append(_mend(database_images_check, lambda: build_database_images(emit), fix))
+    checks.append(_mend(mover_image_check, lambda: mover_image.build(emit), fix))
     return checks
 
 
@@ -169,6 +170,13 @@ def database_images_check() -> Check:
 def build_database_images(emit: Emit) -> None:
     for image in database_images.missing():
         database_images.build(image, emit)
+
+
+def mover_image_check() -> Check:
+    if mover_image.is_missing():
+        words = f"{mover_image.MOVER_IMAGE}, which `portable migrate` moves volumes with, is not built yet"
+        return Check("mover image", "warning", words, fix=FIX, fixable=True)
+    return Check("mover image", "ok", mover_image.MOVER_IMAGE)
 
 
 def _mend_each(checks: Sequence[Callable[[], tuple[Check, dict[Path, str]]]], fix: bool) -> list[Check]:

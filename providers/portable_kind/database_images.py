@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -80,11 +81,12 @@ IMAGES = (POSTGRES, REDIS)
 def missing() -> tuple[Image, ...]:
     """Those that Docker does not have yet, or has from another recipe."""
     found = docker.image_ids([image.reference for image in IMAGES])
-    return tuple(image for image in IMAGES if image.reference not in found or not _is_current(image))
+    return tuple(image for image in IMAGES if image.reference not in found or not is_of(image.reference, image.recipe))
 
 
-def _is_current(image: Image) -> bool:
-    return docker.image_label(image.reference, RECIPE_LABEL) == image.recipe
+def is_of(reference: str, recipe: str) -> bool:
+    """Whether an image that Docker has was built from this very recipe."""
+    return docker.image_label(reference, RECIPE_LABEL) == recipe
 
 
 def build(image: Image, emit: Emit) -> str:
@@ -92,36 +94,37 @@ def build(image: Image, emit: Emit) -> str:
     step = f"{image.service} image"
     began = time.monotonic()
     emit(Step(step, "started", title=f"Building the {image.service} image from Debian's packages", usual=60))
-    _need_mmdebstrap(step, emit)
+    need_mmdebstrap(step, emit)
     # In the working folder of the user, not in /tmp: a root file system does not fit into every tmpfs.
     with tempfile.TemporaryDirectory(prefix="portable-", ignore_cleanup_errors=True) as folder:
         archive = Path(folder) / "root.tar"
         for name in _files(image):
             (Path(folder) / name).write_text(_text(name))
-        _bootstrap(image, Path(folder), archive)
+        hook = f'sh "{folder}/customize.sh" "$1" {image.service} "{folder}/{image.service}.sh"'
+        bootstrap(image.service, (*BASE, *image.packages), hook, archive)
         emit(Step(step, "progress", detail="importing it into Docker"))
         _import(image, archive)
     emit(Step(step, "done", detail=image.reference, seconds=time.monotonic() - began))
     return image.reference
 
 
-def _need_mmdebstrap(step: str, emit: Emit) -> None:
+def need_mmdebstrap(step: str, emit: Emit) -> None:
     if shutil.which("mmdebstrap") is None:
         from portable_kind.docker_engine import install_debian_packages
 
         install_debian_packages(("mmdebstrap",), step, emit)
 
 
-def _bootstrap(image: Image, folder: Path, archive: Path) -> None:
-    """Unpacks the packages without running their scripts: what those would set up, customize.sh does."""
-    hook = f'sh "{folder}/customize.sh" "$1" {image.service} "{folder}/{image.service}.sh"'
-    command = ["mmdebstrap", "--variant=extract", f"--include={','.join((*BASE, *image.packages))}"]
+def bootstrap(name: str, packages: Sequence[str], hook: str, archive: Path) -> None:
+    """A root file system of Debian's packages as a tar archive, without running their scripts: what those would set up does
+    `hook`, a shell command whose $1 is the root. Raises ToolError with mmdebstrap's last words."""
+    command = ["mmdebstrap", "--variant=extract", f"--include={','.join(packages)}"]
     sources = _debian_sources()
     command += [f"--extract-hook={hook}", SUITE, str(archive), *(["-"] if sources else [])]
     done = subprocess.run(command, input=sources, capture_output=True, text=True, timeout=1800, check=False)
     if done.returncode != 0:
         raise ToolError(
-            f"the {image.service} image could not be built",
+            f"the {name} image could not be built",
             detail="\n".join(done.stderr.strip().splitlines()[-10:]),
             fix="check that Debian's package mirror can be reached (`apt-get update`), then run the command again",
         )

@@ -8,6 +8,8 @@ from portable.provider import IngressProfile, Profile, StorageProfile
 # Built from Debian's packages for closed networks: user 999, the official images' variables, STOPSIGNAL SIGINT for postgres.
 POSTGRES_IMAGE = "portable/postgres:15-bookworm"
 REDIS_IMAGE = "portable/redis:7.0-bookworm"
+# Moves volumes for `portable migrate`: a program of ours with Debian's rsync.
+MOVER_IMAGE = "portable/mover:bookworm"
 SELF_BUILT_IMAGES = {
     "postgres": POSTGRES_IMAGE,
     "postgres:15": POSTGRES_IMAGE,

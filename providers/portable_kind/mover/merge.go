@@ -1,0 +1,237 @@
+package main
+
+import (
+	"context"
+	"encoding/gob"
+	"strings"
+	"time"
+)
+
+// merging walks through both ends' listings side by side and says what the target lacks.
+type merging struct {
+	*copying
+	round  int
+	queue  chan<- operation
+	found  int64
+	deltas []entry // files of both ends whose content differs
+
+	seen     bool // whether the source has any file at all
+	removals []entry
+	orders   *orders
+}
+
+func (m *merging) run(ctx context.Context) error {
+	stream, err := m.mover.tunnel.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer stream.Close()
+	stopped := context.AfterFunc(ctx, func() { stream.Close(); stream.SetDeadline(time.Now()) })
+	defer stopped()
+	if err := gob.NewEncoder(stream).Encode(hello{Kind: "list", Claim: m.claim, Top: m.top}); err != nil {
+		return lost(err)
+	}
+	theirs := &listing{decoder: gob.NewDecoder(stream)}
+	walk := &walking{root: m.root, withTop: m.top, vanished: !m.final}
+	m.files, m.bytes = 0, 0
+	m.orders = &orders{mover: m.mover, claim: m.claim}
+	defer m.orders.close()
+	removed := ""
+	for item := range walk.walk(ctx) {
+		mine, err := item.wait()
+		if err != nil {
+			return &failure{Kind: "permission", Message: "cannot be read on the source: " + err.Error()}
+		}
+		m.count(mine)
+		for {
+			there, err := theirs.peek()
+			if err != nil {
+				return err
+			}
+			if there == nil || !before(there.Path, mine.Path) {
+				break
+			}
+			if err := m.superfluous(ctx, there, &removed); err != nil {
+				return err
+			}
+			theirs.next()
+		}
+		there, _ := theirs.peek()
+		if there != nil && there.Path == mine.Path {
+			theirs.next()
+		} else {
+			there = nil
+		}
+		if err := m.compare(ctx, mine, there, &removed); err != nil {
+			return err
+		}
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return m.rest(ctx, theirs, &removed)
+}
+
+func (m *merging) count(e *entry) {
+	if e.Type != 'd' {
+		m.files++
+		m.bytes += e.size()
+		m.seen = true
+	}
+}
+
+// rest removes what the target has after the source's last name, and what was held back until the source showed a file.
+func (m *merging) rest(ctx context.Context, theirs *listing, removed *string) error {
+	for {
+		there, err := theirs.peek()
+		if err != nil {
+			return err
+		}
+		if there == nil {
+			break
+		}
+		if err := m.superfluous(ctx, there, removed); err != nil {
+			return err
+		}
+		theirs.next()
+	}
+	for _, held := range m.removals {
+		if held.Type != 'd' && !m.seen {
+			return &failure{Kind: "empty", Message: "the source's volume holds no file, and the target's does"}
+		}
+	}
+	return m.removeHeld(ctx)
+}
+
+// superfluous: the target has it and the source has not. Nothing goes before the source has shown that it is not empty.
+func (m *merging) superfluous(ctx context.Context, there *entry, removed *string) error {
+	if *removed != "" && strings.HasPrefix(there.Path, *removed+"/") && m.seen {
+		return nil // it went with its folder
+	}
+	m.found++
+	m.changed.Add(1)
+	m.removals = append(m.removals, *there)
+	if !m.seen {
+		return nil
+	}
+	*removed = there.Path
+	return m.removeHeld(ctx)
+}
+
+func (m *merging) removeHeld(ctx context.Context) error {
+	for _, held := range m.removals {
+		if err := m.put(ctx, operation{Kind: 'x', Entry: entry{Path: held.Path, Type: held.Type}}); err != nil {
+			return err
+		}
+	}
+	m.removals = nil
+	return nil
+}
+
+func (m *merging) compare(ctx context.Context, mine, there *entry, removed *string) error {
+	if there != nil && mine.same(there) {
+		return nil
+	}
+	if mine.Type == 'd' && there != nil && there.Type == 'd' {
+		if m.round == 1 {
+			m.found++ // what is made in it changes it again
+			return nil
+		}
+		return m.change(ctx, operation{Kind: 'm', Entry: *mine})
+	}
+	if mine.Leader != "" {
+		if there != nil && there.Leader == mine.Leader {
+			return nil // one file under several names: it is looked at under its first
+		}
+		if m.round == 1 {
+			m.found++
+			return nil
+		}
+		return m.change(ctx, operation{Kind: 'h', Entry: *mine, Replace: there != nil})
+	}
+	replace := there != nil && (there.Type != mine.Type || there.Leader != "" || mine.Type != 'f')
+	if replace && there.Type == mine.Type && mine.Link == there.Link && mine.Device == there.Device && there.Leader == "" {
+		return m.change(ctx, operation{Kind: 'm', Entry: *mine})
+	}
+	if replace && there.Type != mine.Type {
+		// At once: what comes next may be in it.
+		if err := m.orders.do(ctx, operation{Kind: 'x', Entry: entry{Path: mine.Path}}); err != nil {
+			return err
+		}
+		if there.Type == 'd' {
+			*removed = mine.Path
+		}
+		there = nil
+	}
+	if there == nil || replace || mine.Type != 'f' {
+		return m.change(ctx, operation{Kind: 'e', Entry: *mine, Replace: replace && there != nil})
+	}
+	return m.file(ctx, mine, there)
+}
+
+// file: both ends have it, and it differs.
+func (m *merging) file(ctx context.Context, mine, there *entry) error {
+	if mine.Size == there.Size && mine.Mtime == there.Mtime {
+		return m.change(ctx, operation{Kind: 'm', Entry: *mine})
+	}
+	writable := m.mover.privileged() || there.Mode&0o200 != 0
+	if there.Size >= deltaFrom && mine.Size >= deltaFrom && writable {
+		m.found++
+		m.changed.Add(1)
+		m.filesTotal.Add(1)
+		m.bytesTotal.Add(mine.Size)
+		m.deltas = append(m.deltas, *mine)
+		return nil
+	}
+	return m.change(ctx, operation{Kind: 'e', Entry: *mine, Replace: true})
+}
+
+func (m *merging) change(ctx context.Context, next operation) error {
+	m.found++
+	if next.Entry.Type != 'd' || next.Kind == 'e' {
+		m.changed.Add(1)
+	}
+	if next.Entry.Type != 'd' {
+		m.filesTotal.Add(1)
+	}
+	if next.Kind == 'e' {
+		m.bytesTotal.Add(next.Entry.size())
+	}
+	return m.put(ctx, next)
+}
+
+func (m *merging) put(ctx context.Context, next operation) error {
+	select {
+	case m.queue <- next:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// listing reads the other end's entries one by one.
+type listing struct {
+	decoder *gob.Decoder
+	current *entry
+	ended   *entry // the listing's last word, once it came
+}
+
+// peek is the next entry; nil after the last one.
+func (l *listing) peek() (*entry, error) {
+	if l.current == nil && l.ended == nil {
+		var next entry
+		if err := l.decoder.Decode(&next); err != nil {
+			return nil, lost(err)
+		}
+		if next.Type != 0 {
+			l.current = &next
+		} else if next.Failed != "" {
+			return nil, &failure{Kind: "permission", Message: "the target cannot list its volume: " + next.Failed}
+		} else {
+			l.ended = &next
+		}
+	}
+	return l.current, nil
+}
+
+func (l *listing) next() { l.current = nil }

@@ -1,0 +1,164 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/gob"
+	"encoding/hex"
+	"fmt"
+	"hash"
+	"io"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+const mostDifferences = 100
+
+// list sends this end's listing, and at its end what it makes of it: the SHA-256 of all entries.
+func (m *mover) list(greeting hello, stream io.Writer) error {
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	out := newListSender(stream)
+	walk := &walking{root: m.volume(greeting.Claim), withTop: greeting.Top, hashed: greeting.Hashed}
+	digest := sha256.New()
+	for item := range walk.walk(ctx) {
+		found, err := item.wait()
+		if err != nil {
+			return out.end(entry{Failed: err.Error()})
+		}
+		if greeting.Hashed {
+			found.canonical(digest)
+		}
+		if err := out.gob.Encode(found); err != nil {
+			return err
+		}
+	}
+	return out.end(entry{Sum: digest.Sum(nil)})
+}
+
+type verified struct {
+	Files       int64    `json:"files"`
+	Bytes       int64    `json:"bytes"`
+	Digest      string   `json:"digest"`
+	Differences []string `json:"differences"`
+}
+
+// verifying compares both ends' listings with all content read. Each end reads its own volume and makes its own digest.
+type verifying struct {
+	mover    *mover
+	claim    string
+	root     string
+	top      bool
+	hashed   atomic.Int64
+	files    atomic.Int64
+	found    verified
+	total    int
+	digest   hash.Hash
+	outdated *orders
+}
+
+func (v *verifying) run(ctx context.Context) (verified, error) {
+	stream, err := v.mover.tunnel.open(ctx)
+	if err != nil {
+		return verified{}, err
+	}
+	defer stream.Close()
+	stopped := context.AfterFunc(ctx, func() { stream.Close(); stream.SetDeadline(time.Now()) })
+	defer stopped()
+	greeting := hello{Kind: "list", Claim: v.claim, Top: v.top, Hashed: true}
+	if err := gob.NewEncoder(stream).Encode(greeting); err != nil {
+		return verified{}, lost(err)
+	}
+	v.digest = sha256.New()
+	v.outdated = &orders{mover: v.mover, claim: v.claim}
+	defer v.outdated.close()
+	theirs := &listing{decoder: gob.NewDecoder(stream)}
+	if err := v.compare(ctx, theirs); err != nil {
+		return verified{}, err
+	}
+	v.found.Digest = hex.EncodeToString(v.digest.Sum(nil))
+	if there := hex.EncodeToString(theirs.ended.Sum); there != v.found.Digest && v.total == 0 {
+		v.note(".", "the digests differ: "+v.found.Digest+", on the target "+there)
+	}
+	if v.total > mostDifferences {
+		v.found.Differences = append(v.found.Differences, fmt.Sprintf("and %d more", v.total-mostDifferences))
+	}
+	return v.found, ctx.Err()
+}
+
+func (v *verifying) compare(ctx context.Context, theirs *listing) error {
+	walk := &walking{root: v.root, withTop: v.top, hashed: true}
+	for item := range walk.walk(ctx) {
+		mine, err := item.wait()
+		if err != nil {
+			return &failure{Kind: "failed", Message: "cannot be read on the source: " + err.Error()}
+		}
+		mine.canonical(v.digest)
+		v.count(mine)
+		for {
+			there, err := theirs.peek()
+			if err != nil {
+				return err
+			}
+			if there == nil || !before(there.Path, mine.Path) {
+				break
+			}
+			v.note(there.Path, "only on the target")
+			theirs.next()
+		}
+		there, _ := theirs.peek()
+		if there == nil || there.Path != mine.Path {
+			v.note(mine.Path, "not on the target")
+			continue
+		}
+		theirs.next()
+		if err := v.pair(ctx, mine, there); err != nil {
+			return err
+		}
+	}
+	for ctx.Err() == nil {
+		there, err := theirs.peek()
+		if err != nil {
+			return err
+		}
+		if there == nil {
+			break
+		}
+		v.note(there.Path, "only on the target")
+		theirs.next()
+	}
+	return ctx.Err()
+}
+
+// pair names what differs. What a copy would take for the same is marked, so that the next one sends it again.
+func (v *verifying) pair(ctx context.Context, mine, there *entry) error {
+	differences := mine.differences(there)
+	if len(differences) == 0 {
+		return nil
+	}
+	v.note(mine.Path, strings.Join(differences, "; "))
+	if mine.Type == 'f' && mine.same(there) {
+		if string(mine.Sum) == string(there.Sum) { // its holes are filled: only a new file gets them back
+			return v.outdated.do(ctx, operation{Kind: 'x', Entry: *there})
+		}
+		return v.outdated.do(ctx, operation{Kind: 't', Entry: *there})
+	}
+	return nil
+}
+
+func (v *verifying) count(e *entry) {
+	if e.Type != 'd' {
+		v.found.Files++
+		v.found.Bytes += e.size()
+		v.files.Add(1)
+		v.hashed.Add(e.size())
+	}
+}
+
+func (v *verifying) note(path, words string) {
+	v.total++
+	if v.total <= mostDifferences {
+		v.found.Differences = append(v.found.Differences, quote(path)+": "+words)
+	}
+}
