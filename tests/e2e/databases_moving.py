@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from portable.events import nowhere
 from portable.exec import Container, execute
@@ -25,13 +25,13 @@ RESOURCES: Mapping[str, Any] = {
 }
 # Each connection for itself, then one for all: what was acknowledged is printed.
 _POSTGRES = {
-    "fresh": """for ((i = 1; ; i++)); do
-      psql -qAtX -h "$(hostname -i)" -c "INSERT INTO acknowledged VALUES ('fresh', $i) RETURNING number" || exit 0
+    "fresh": """for ((i = 1; SECONDS < 90; i++)); do
+      psql -qAtX -h "$HOSTNAME" -c "INSERT INTO acknowledged VALUES ('fresh', $i) RETURNING number" || exit 0
     done""",
-    "kept": """for ((i = 1; ; i++)); do echo "INSERT INTO acknowledged VALUES ('kept', $i) RETURNING number;"; done |
-      psql -qAtX -v ON_ERROR_STOP=1 -h "$(hostname -i)" || exit 0""",
+    "kept": """for ((i = 1; SECONDS < 90; i++)); do echo "INSERT INTO acknowledged VALUES ('kept', $i) RETURNING number;"; done |
+      psql -qAtX -v ON_ERROR_STOP=1 -h "$HOSTNAME" || exit 0""",
 }
-_REDIS = """for ((i = 1; ; i++)); do echo "RPUSH acknowledged $i"; done | redis-cli -e || exit 0"""
+_REDIS = """for ((i = 1; SECONDS < 90; i++)); do echo "RPUSH acknowledged $i"; done | redis-cli -e || exit 0"""
 
 
 @dataclass
@@ -57,7 +57,7 @@ class Moving:
 
     def sql(self, side: Side, statements: str, *, tcp: bool = False) -> str:
         """As the app's own user; `tcp`: with its password, as the app itself."""
-        by = 'PGPASSWORD="$POSTGRES_PASSWORD" psql -h "$(hostname -i)"' if tcp else "psql"
+        by = 'PGPASSWORD="$POSTGRES_PASSWORD" psql -h "$HOSTNAME"' if tcp else "psql"
         return shell(side, "db", f'{by} -qAtX -v ON_ERROR_STOP=1 -U "$POSTGRES_USER" -d "$POSTGRES_DB"', statements)
 
     def redis(self, side: Side, commands: str) -> str:
@@ -80,7 +80,7 @@ class Writer:
     script: str
     said: list[str] = field(default_factory=list)
 
-    def __enter__(self) -> Writer:
+    def __enter__(self) -> Self:
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
         return self

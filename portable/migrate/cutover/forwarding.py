@@ -75,9 +75,9 @@ class Forwarding:
     # -- the forwarder ---------------------------------------------------------------------------------------------
 
     def _run_forwarder(self) -> None:
-        from portable.migrate.transfer import mover_image
+        from portable.migrate.transfer.images import load
 
-        for manifest in forwarder.objects(self._sides, mover_image(self._source)):
+        for manifest in forwarder.objects(self._sides, load(self._source, self._emit)):
             self._source.kube.apply(manifest)
 
         def ready() -> bool | Pending:

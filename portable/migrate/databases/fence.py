@@ -54,7 +54,7 @@ cd "$PGDATA"
 
 # A new session's load time is the postmaster's: once it is past our request, nobody is let in by the old file any more. Who was
 # on the way in by the old one is in no view yet, but in the process list. The last commit flushes all that came before it.
-FENCED = """\
+FENCED = r"""\
 set -euo pipefail
 ask() { psql --no-psqlrc -AtqX -v ON_ERROR_STOP=1 -U "$POSTGRES_USER" -d "$POSTGRES_DB" -c "$1"; }
 asked=$(ask "SELECT clock_timestamp()")
