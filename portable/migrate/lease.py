@@ -69,7 +69,10 @@ class Lease:
         try:
             live = self._get()
             if live is not None and _holder(live) == self._me:
-                self._kube.delete("coordination.k8s.io/v1", "Lease", NAME, self._namespace, uid=live["metadata"]["uid"])
+                uid = live["metadata"]["uid"]
+                self._kube.delete(
+                    "coordination.k8s.io/v1", "Lease", NAME, self._namespace, propagation="Background", uid=uid
+                )
         except ClusterError:
             pass  # it ends by itself
 
