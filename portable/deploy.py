@@ -138,6 +138,22 @@ def new_revision(target: Target, now: Situation) -> revisions.Revision:
     )
 
 
+def anew(revision: revisions.Revision, action: str) -> revisions.Revision:
+    """What was deployed before, to be recorded once more as what `action` does now."""
+    return replace(
+        revision,
+        portable_version=__version__,
+        by=who(),
+        at=datetime.now(UTC).isoformat(timespec="seconds"),
+        action=action,
+        status="applied",
+        outcome="",
+        images={},
+        live={},
+        operations=(),
+    )
+
+
 def who() -> str:
     """The user of this machine. A container may run as a number that no user has."""
     try:

@@ -47,10 +47,10 @@ def drift(request: Request, *, emit: Emit, fix: bool = False, confirm: Callable[
     if not fix or not plan.changes:
         return Drift(plan)
     require_home(request, target, now.kube, now.objects.namespace)
-    _require_same_spec(target, now)
+    _require_same_cluster(target, now, plan)
     if confirm is not None and not confirm(plan):
         raise PortableError("nothing was changed: you said no")
-    _put_back(request, target, engine, plan, emit)
+    _put_back(request, target, now, engine, plan, emit)
     return Drift(plan, fixed=True)
 
 
@@ -81,9 +81,7 @@ def _compare(target: Target, now: Situation, engine: Engine, emit: Emit) -> Plan
 
 def applied_objects(now: Situation) -> Objects | None:
     """The objects of the last revision that was ready; they may be of another spec than the present one."""
-    if now.kube is None or now.last is None:
-        return None
-    last = now.last if now.last.status == "good" else revisions.last_good(now.kube, now.objects.namespace)
+    last = _last_good(now)
     if last is None:
         return None
     if last.objects_digest == now.objects.digest or not last.complete:
@@ -91,22 +89,44 @@ def applied_objects(now: Situation) -> Objects | None:
     return replace(now.objects, items=last.items, workloads=last.workloads)
 
 
-def _require_same_spec(target: Target, now: Situation) -> None:
-    """Putting back must not deploy what nobody has looked at."""
-    if now.last is None or (now.last.spec_digest == target.app.digest and now.last.status == "good"):
+def _last_good(now: Situation) -> revisions.Revision | None:
+    if now.kube is None or now.last is None or now.last.status == "good":
+        return now.last if now.kube is not None else None
+    return revisions.last_good(now.kube, now.objects.namespace)
+
+
+def _require_same_cluster(target: Target, now: Situation, plan: Plan) -> None:
+    """Putting back must not make what nobody has looked at: of a cluster only the spec is known, not how it was applied."""
+    moving = any(change.operation != "same" for change in plan.cluster)
+    if not moving or now.last is None or now.last.cluster_digest in ("", cluster_digest(target)):
         return
     raise UsageError(
-        "the spec has changed since the last `up`, which would be deployed on the way",
+        "the spec asks for another cluster than the last `up` did, and that one would be made on the way",
         fix="look at `portable plan` and run `portable up`: it puts back what drifted too",
     )
 
 
-def _put_back(request: Request, target: Target, engine: Engine, plan: Plan, emit: Emit) -> None:
+def _put_back(request: Request, target: Target, now: Situation, engine: Engine, plan: Plan, emit: Emit) -> None:
+    """The app as it was last ready: by `up` where that is what the spec says, else by its revision."""
+    from portable.deploy import anew, deploy
     from portable.up import up
 
     if any(change.operation != "same" for change in plan.cluster):
         with step(emit, "cluster", f"putting cluster {target.home.cluster} back"):
             types = target.provider.resource_types()
             engine.cluster_up(target.home, cluster_resources(target), types, digest=cluster_digest(target))
-    if any(change.operation != "same" for change in plan.app):
+    if all(change.operation == "same" for change in plan.app):
+        return
+    last, objects = _last_good(now), applied_objects(now)
+    same = last is not None and last.objects_digest == now.objects.digest and last is now.last
+    if last is None or objects is None or now.kube is None or same:
         up(request, emit=emit)
+    else:
+        deploy(
+            target,
+            replace(now, objects=objects),
+            now.kube,
+            engine,
+            emit,
+            anew(last, f"drift from {last.number} put back"),
+        )

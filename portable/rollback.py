@@ -5,11 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from portable import __version__
-from portable.deploy import deploy, who
+from portable.deploy import anew, deploy
 from portable.errors import PortableError, UsageError
 from portable.events import Emit
 from portable.history import changes
@@ -164,20 +162,12 @@ def _load(app: Running, objects: Objects, pins: Images, emit: Emit) -> None:
 
 def _recorded(app: Running, wanted: Revision, objects: Objects) -> Revision:
     return replace(
-        wanted,
+        anew(wanted, f"rollback to {wanted.number}"),
         items=objects.items,
         workloads=objects.workloads,
         names=tuple(dict.fromkeys((*wanted.names, *(f"Secret/{secret.name}" for secret in objects.generated)))),
         objects_digest=objects.digest,
         cluster_digest=app.last.cluster_digest,
         cluster_uid=app.now.cluster_uid,
-        portable_version=__version__,
         secret_versions=app.now.secrets,
-        by=who(),
-        at=datetime.now(UTC).isoformat(timespec="seconds"),
-        action=f"rollback to {wanted.number}",
-        status="applied",
-        images={},
-        live={},
-        operations=(),
     )

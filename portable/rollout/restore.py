@@ -54,7 +54,7 @@ def restore(
             known = template["metadata"]["annotations"][DIGEST_ANNOTATION]
             images = tuple(dict.fromkeys(container["image"] for container in containers(template["spec"])))
             workloads[item.workload] = replace(workloads[item.workload], digest=known, images=images)
-    same = tuple(stamped) == wanted.items
+    same = _manifests(stamped) == _manifests(wanted.items)
     found = wanted.objects_digest if same else digest([item.manifest for item in stamped], 64)
     return replace(objects, items=tuple(stamped), workloads=workloads, digest=found)
 
@@ -93,6 +93,10 @@ def needs(objects: Objects) -> Iterator[Needed]:
 
 def containers(pod: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [*pod.get("initContainers", ()), *pod["containers"]]
+
+
+def _manifests(items: Iterable[Item]) -> dict[str, KubeObject]:
+    return {logical_name(item.manifest): item.manifest for item in items}
 
 
 def _merged(wanted: Revision, present: Revision, staying: Collection[str]) -> list[Item]:

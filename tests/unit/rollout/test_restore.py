@@ -78,6 +78,9 @@ def test_the_app_goes_back_and_data_stays() -> None:
     assert manifests(back)["PersistentVolumeClaim/data"]["spec"] == {"size": "v2"}, "a volume cannot shrink"
     assert (back.workloads["web"].digest, back.workloads["db"].digest) == ("v1", "v2")
     assert next(iter(manifests(back))) == "Namespace/shop"
+    assert back.digest not in ("v1", "v2"), "a mixture"
+    again = restore(old, revision(old, 1), revision(old, 2), jobs=(), secrets={"token": "old"}, pins={})
+    assert again.digest == "v1", "the very same objects"
 
 
 def test_a_job_that_ran_stays_and_no_older_one_runs() -> None:
