@@ -12,6 +12,9 @@ from portable_kind.ports import LOOPBACK, Ports
 CGROUP_V1_PATCH = "kind: KubeletConfiguration\nfailCgroupV1: false\n"
 # All nodes run pods, as a user of a cluster of two expects; kind itself does so for a cluster of one only.
 NO_TAINTS_PATCH = "kind: InitConfiguration\nnodeRegistration:\n  taints: []\n"
+# The scheduler passes over the spread of a pod on every node that lacks one of its keys, and pods are to be spread over nodes
+# and zones (kubernetes/pkg/scheduler/framework/plugins/podtopologyspread/scoring.go): without a zone they would stand anywhere.
+ZONE = {"topology.kubernetes.io/zone": "kind"}
 
 
 @dataclass(frozen=True)
@@ -38,9 +41,9 @@ class Configuration:
             "extraMounts": [mount],
             "extraPortMappings": entry,
             # Where the ingress controller redirects to.
-            "labels": {"portable.dev/https-port": str(self.ports.https)},
+            "labels": {"portable.dev/https-port": str(self.ports.https), **ZONE},
         }
-        worker = {"role": "worker", "image": self.image, "extraMounts": [mount]}
+        worker = {"role": "worker", "image": self.image, "extraMounts": [mount], "labels": ZONE}
         document: dict[str, Any] = {
             "kind": "Cluster",
             "apiVersion": "kind.x-k8s.io/v1alpha4",

@@ -23,7 +23,12 @@ def test_one_node_has_the_entry_ports_on_loopback_only() -> None:
 
 
 def test_the_ingress_controller_is_told_where_https_answers() -> None:
-    assert document()["nodes"][0]["labels"] == {"portable.dev/https-port": "8443"}
+    assert document()["nodes"][0]["labels"]["portable.dev/https-port"] == "8443"
+
+
+def test_every_node_is_in_a_zone_since_the_scheduler_passes_over_those_that_are_in_none() -> None:
+    zones = [node["labels"]["topology.kubernetes.io/zone"] for node in document(nodes=3)["nodes"]]
+    assert zones == ["kind"] * 3
 
 
 def test_every_node_has_the_folder_of_volumes() -> None:

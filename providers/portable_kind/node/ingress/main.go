@@ -7,6 +7,7 @@
 //	watch.go         the API server's objects -> table
 //	table.go         which backend a host and path belong to
 //	modules.go       Caddy's three questions (route, upstreams, certificate), answered from the table
+//	transport.go     requests to pods that neither answer nor hang up are taken back
 //	status.go        the controller's addresses into the Ingress objects' status
 package main
 
@@ -76,16 +77,18 @@ func caddyConfiguration(drain time.Duration) object {
 		"dynamic_upstreams": object{"source": "portable"},
 		"load_balancing": object{
 			"selection_policy": object{"policy": "least_conn"},
-			// A connection that cannot be made is tried again elsewhere; with no endpoint ready yet, this is how long one waits.
-			"try_duration": "10s",
+			// What cannot be connected, or may be sent again and was not answered, is tried elsewhere; with no endpoint ready, this
+			// is how long one waits. Longer than readiness takes to notice a pod that hangs (7 s by portable's defaults).
+			"try_duration": "20s",
 			"try_interval": "100ms",
+			"retry_match":  []object{{"method": []string{"GET", "HEAD", "OPTIONS"}}},
 		},
 		"health_checks": object{"passive": object{"fail_duration": "1s", "max_fails": 1}},
 		"transport": object{
-			"protocol":     "http",
+			"protocol":     "portable",
 			"dial_timeout": "2s",
 			// Shorter than what common servers keep idle connections for, so that they never close one under a request.
-			"keep_alive": object{"enabled": true, "idle_timeout": "3s", "max_idle_conns_per_host": 100},
+			"keep_alive": object{"enabled": true, "idle_timeout": "3s", "probe_interval": "2s", "max_idle_conns_per_host": 100},
 		},
 	}}
 	server := func(port string) object {

@@ -25,6 +25,7 @@ type route struct {
 type table struct {
 	routes       map[string][]route // by host: "a.example", "*.example", or "" for every host
 	endpoints    map[backendKey][]string
+	notReady     map[string]bool             // addresses of pods that should serve and do not; those that are ending are not among them
 	certificates map[string]*tls.Certificate // by host, as above
 	httpsPort    string
 }

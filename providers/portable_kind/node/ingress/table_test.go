@@ -4,8 +4,13 @@ import (
 	"crypto/tls"
 	"testing"
 
+	core "k8s.io/api/core/v1"
+	discovery "k8s.io/api/discovery/v1"
 	networking "k8s.io/api/networking/v1"
 	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
+	corelisters "k8s.io/client-go/listers/core/v1"
+	discoverylisters "k8s.io/client-go/listers/discovery/v1"
+	"k8s.io/client-go/tools/cache"
 )
 
 // ingress makes one with a rule for a host; each path is "=/exact" or "/prefix", and is its backend's name too.
@@ -99,5 +104,43 @@ func TestWherePlainRequestsAreSent(t *testing.T) {
 		if got := securePlace(each.host, each.port); got != each.want {
 			t.Errorf("%s and %s: got %q, want %q", each.host, each.port, got, each.want)
 		}
+	}
+}
+
+func TestEndpoints(t *testing.T) {
+	yes, no := true, false
+	slice := &discovery.EndpointSlice{
+		ObjectMeta: meta.ObjectMeta{Namespace: "shop", Name: "web-1", Labels: map[string]string{discovery.LabelServiceName: "web"}},
+		Ports:      []discovery.EndpointPort{{Port: new(int32)}},
+	}
+	*slice.Ports[0].Port = 8080
+	endpoint := func(address string, ready, serving, terminating *bool) {
+		slice.Endpoints = append(slice.Endpoints, discovery.Endpoint{
+			Addresses:  []string{address},
+			Conditions: discovery.EndpointConditions{Ready: ready, Serving: serving, Terminating: terminating},
+		})
+	}
+	endpoint("10.0.0.1", &yes, &yes, &no)
+	endpoint("10.0.0.2", &no, &yes, &yes)
+	endpoint("10.0.0.3", &no, &no, &yes)
+	endpoint("10.0.0.4", &no, &no, &no)
+	services, slices := cache.NewIndexer(cache.MetaNamespaceKeyFunc, cache.Indexers{}), cache.NewIndexer(cache.MetaNamespaceKeyFunc, cache.Indexers{})
+	service := &core.Service{ObjectMeta: meta.ObjectMeta{Namespace: "shop", Name: "web"}, Spec: core.ServiceSpec{Ports: []core.ServicePort{{Port: 80}}}}
+	for indexer, object := range map[cache.Indexer]any{services: service, slices: slice} {
+		if err := indexer.Add(object); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w := &watch{services: corelisters.NewServiceLister(services), slices: discoverylisters.NewEndpointSliceLister(slices)}
+	notReady := map[string]bool{}
+	if found := w.endpointsOf(backendKey{"shop", "web", "80"}, notReady); len(found) != 1 || found[0] != "10.0.0.1:8080" {
+		t.Errorf("of four pods the ready one serves, not %v", found)
+	}
+	if len(notReady) != 1 || !notReady["10.0.0.4:8080"] {
+		t.Errorf("one that is ending may take its time to answer; not ready is 10.0.0.4 alone, not %v", notReady)
+	}
+	slice.Endpoints = slice.Endpoints[1:]
+	if found := w.endpointsOf(backendKey{"shop", "web", "80"}, notReady); len(found) != 1 || found[0] != "10.0.0.2:8080" {
+		t.Errorf("with none ready the ending one that still serves, not %v", found)
 	}
 }

@@ -124,6 +124,7 @@ func (w *watch) rebuild() error {
 	made := &table{
 		routes:       map[string][]route{},
 		endpoints:    map[backendKey][]string{},
+		notReady:     map[string]bool{},
 		certificates: map[string]*tls.Certificate{},
 	}
 	for _, ingress := range ingresses {
@@ -134,7 +135,7 @@ func (w *watch) rebuild() error {
 	for _, routes := range made.routes {
 		for _, route := range routes {
 			if _, done := made.endpoints[route.backend]; !done {
-				made.endpoints[route.backend] = w.endpointsOf(route.backend)
+				made.endpoints[route.backend] = w.endpointsOf(route.backend, made.notReady)
 			}
 		}
 	}
@@ -174,8 +175,8 @@ func keyOf(namespace string, backend *networking.IngressServiceBackend) backendK
 }
 
 // endpointsOf gives the addresses of a Service's ready pods; with none ready, those that still serve while they end
-// (as kube-proxy does, KEP-1669).
-func (w *watch) endpointsOf(key backendKey) []string {
+// (as kube-proxy does, KEP-1669). Pods that are neither go into notReady.
+func (w *watch) endpointsOf(key backendKey, notReady map[string]bool) []string {
 	service, err := w.services.Services(key.namespace).Get(key.service)
 	if err != nil {
 		return nil
@@ -204,6 +205,8 @@ func (w *watch) endpointsOf(key backendKey) []string {
 					ready = append(ready, address)
 				case conditions.Serving != nil && *conditions.Serving:
 					ending = append(ending, address)
+				case conditions.Terminating == nil || !*conditions.Terminating:
+					notReady[address] = true
 				}
 			}
 		}
