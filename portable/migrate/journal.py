@@ -20,7 +20,7 @@ from portable.kube import Kube
 from portable.provider import KubeObject
 
 NAME = "portable-migration"
-LABEL = "portable.dev/migration"
+LABEL = "portable.dev/journal"
 _TRIES = 6
 
 What: TypeAlias = Literal["begun", "done", "failed", "undone", "note"]
