@@ -16,7 +16,9 @@ from portable.events import nowhere
 from portable.exec import Container, execute
 from portable.migrate.databases import Replication, replication
 from portable.migrate.sides import Side, Sides
+from portable.migrate.transfer import Transfer
 from portable.target import Request, compile_target, open_target
+from portable_kind import mover_image
 from tests.e2e.conftest import HELLO, AppUnderTest
 
 RESOURCES: Mapping[str, Any] = {
@@ -36,9 +38,14 @@ _REDIS = """for ((i = 1; SECONDS < 90; i++)); do echo "RPUSH acknowledged $i"; d
 
 @dataclass
 class Moving:
-    """`source` runs; of `target` there are the namespace and the Secrets, with passwords of its own."""
+    """`source` runs; of `target` there are the namespace and the Secrets, with passwords of its own. Movers run at both ends."""
 
     sides: Sides
+
+    @property
+    def transfer(self) -> Transfer:
+        """A new one for each call too."""
+        return Transfer(self.sides, (), nowhere)
 
     @property
     def source(self) -> Side:
@@ -53,7 +60,15 @@ class Moving:
         return replication(self.sides, name, nowhere)
 
     def primary(self, name: str) -> tuple[str, int]:
-        return f"{name}.{self.source.namespace}.svc", 5432 if name == "db" else 6379
+        """Through the movers' TLS stream, as a migration does."""
+        return self.transfer.forward(f"{name}-primary", name, 5432 if name == "db" else 6379)
+
+    def cut(self, name: str) -> None:
+        """The stream of one database ends, and does not come back until `primary` is asked again."""
+        mover = f"mover-{self.sides.migration}-forward-{name}-primary"
+        place = ("apps/v1", "Deployment", mover, self.source.namespace)
+        assert self.source.kube.delete(*place)
+        assert self.source.kube.wait_gone(*place, timeout=120)
 
     def sql(self, side: Side, statements: str, *, tcp: bool = False) -> str:
         """As the app's own user; `tcp`: with its password, as the app itself."""
@@ -113,10 +128,14 @@ def both_ends(app: AppUnderTest, resources: Sequence[str]) -> Iterator[Moving]:
     environments = {"old": {"cloud": "kind"}, "new": {"cloud": "kind"}}
     app.write({"idle": HELLO}, resources=chosen, environments=environments)
     source, target = (_side(app, role, environment) for role, environment in (("source", "old"), ("target", "new")))
+    if mover_image.is_missing():
+        mover_image.build(nowhere)
     try:
         app.portable("up", "-e", "old", "--yes", app.file)
         _prepare(target)
-        yield Moving(Sides(f"m{secrets.token_hex(3)}", source, target))
+        moving = Moving(Sides(f"m{secrets.token_hex(3)}", source, target))
+        moving.transfer.prepare(["direct"])
+        yield moving
     finally:
         app.portable("destroy", "-e", "old", "--yes", "--destroy-data", "--keep-cluster", app.file)
         _take_away(target)

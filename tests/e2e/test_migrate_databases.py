@@ -78,6 +78,46 @@ def test_a_standby_that_was_killed_follows_again(moving: Moving) -> None:
     assert moving.sql(moving.target, "SELECT system_identifier FROM pg_control_system();") == before
 
 
+def test_a_cut_network_is_named_and_afterwards_the_standby_goes_on_where_it_was(moving: Moving) -> None:
+    for name in ("db", "cache"):
+        moving.cut(name)
+    eventually(lambda: not any(moving.replication(name).lag().streaming for name in ("db", "cache")))
+    assert not moving.replication("db").lag().lost
+    with pytest.raises(ClusterError, match="has not caught up within"):
+        moving.replication("db").caught_up("FF/0", 0.5)
+    moving.sql(moving.source, "INSERT INTO items (name) SELECT 'cut ' || n FROM generate_series(1, 1000) AS n;")
+    began = moving.sql(moving.target, "SELECT pg_last_wal_replay_lsn();")
+    for name in ("db", "cache"):
+        moving.replication(name).start(moving.primary(name))
+    assert moving.sql(moving.target, f"SELECT pg_last_wal_replay_lsn() >= '{began}';") == "t"
+    eventually(lambda: moving.sql(moving.target, "SELECT count(*) FROM items WHERE name LIKE 'cut %';") == "1000")
+
+
+def test_a_standby_that_lost_what_it_needs_is_named_and_seeded_anew(moving: Moving) -> None:
+    """The source keeps no more for it than its bound: its own disk comes first."""
+    free, bound = moving.sql(
+        moving.source, "SELECT setting, unit FROM pg_settings WHERE name = 'max_slot_wal_keep_size';"
+    ).split("|")
+    assert (int(free) > 0, bound) == (True, "MB"), "the slot is bounded"
+    moving.cut("db")
+    moving.sql(moving.source, "ALTER SYSTEM SET max_slot_wal_keep_size = '1MB'; SELECT pg_reload_conf();")
+    for _ in range(4):
+        moving.sql(moving.source, "SELECT pg_switch_wal(); CHECKPOINT; INSERT INTO items (name) VALUES ('lost');")
+    eventually(lambda: moving.replication("db").lag().lost)
+    assert moving.replication("db").lag().detail == "the source has dropped the log that it needs"
+    moving.sql(moving.source, f"ALTER SYSTEM SET max_slot_wal_keep_size = '{free}MB'; SELECT pg_reload_conf();")
+    moving.replication("db").start(moving.primary("db"))
+    assert moving.replication("db").lag().streaming
+    eventually(lambda: moving.sql(moving.target, "SELECT count(*) FROM items WHERE name = 'lost';") == "4")
+
+
+def eventually(true: Callable[[], bool], seconds: float = 90) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.3)
+
+
 def test_what_is_promoted_unasked_is_refused(moving: Moving) -> None:
     for name in ("db", "cache"):
         with pytest.raises(ClusterError, match="takes writes"):
@@ -126,7 +166,7 @@ def test_the_target_takes_writes_with_its_own_password_and_follows_nobody(moving
     assert "master" in moving.redis(moving.target, "SET new value\nROLE")
     assert users(moving, moving.target) == "db"
     kube, namespace = moving.target.kube, moving.target.namespace
-    assert not kube.list("v1", "Secret", namespace, label_selector="portable.dev/migration")
+    assert not kube.list("v1", "Secret", namespace, label_selector="portable.dev/migration,portable.dev/database")
     assert not kube.list("batch/v1", "Job", namespace)
 
 

@@ -45,7 +45,7 @@ def _way(sides: Sides, database: Database) -> Way:
 
 def major(image: str) -> int | None:
     """The major version in an image's tag: "postgres:17.11@sha256:..." -> 17; None: it has none."""
-    found = re.search(r":(\d+)[^/@]*(?:@|$)", image)
+    found = re.search(r":(\d+)[^/]*$", image.partition("@")[0])
     return int(found[1]) if found else None
 
 
