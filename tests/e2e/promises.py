@@ -150,7 +150,8 @@ def post_to_pod(pod: Mapping[str, Any], path: str, body: str = "") -> bool:
 
 @dataclass(frozen=True)
 class Table:
-    """A proof's table: one row for each case, printed when the module ends, and kept on the page after a whole run."""
+    """A proof's table: one row for each case, printed when its module ends, and put on the page after a whole run. `section` is the
+    test file, with a word after it where the file has two."""
 
     section: str
     head: Sequence[str]
@@ -162,6 +163,5 @@ class Table:
         body = page.table(self.head, self.rows)
         say(f"{self.section}\n\n{body}")
         if soak.SOAK:
-            page.rewrite(
-                self.section, body, command=f"PORTABLE_SOAK=1 pytest {self.section}", page=PAGE, target="make soak"
-            )
+            command = f"PORTABLE_SOAK=1 pytest {self.section.split()[0]}"
+            page.rewrite(self.section, body, command=command, page=PAGE, target="make soak")
