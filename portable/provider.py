@@ -256,6 +256,15 @@ class ImageArchives(Protocol):
         ...
 
 
+@runtime_checkable
+class LiveFiles(Protocol):
+    """Optional: files are put into running containers from outside, whatever their user and their file system may do."""
+
+    def write_files(self, cluster: Cluster, node: str, container: str, archive: bytes) -> None:
+        """Unpacks the tar `archive` at the root of the container with the runtime's id `container` on the node `node`."""
+        ...
+
+
 @dataclass(frozen=True)
 class RegistryLogin:
     """What a registry at `server` (a host, perhaps with a port) takes as user name and password."""

@@ -151,12 +151,12 @@ def logs(
         try:
             for line in lines:
                 if grep is None or not line.time or grep.search(line.text):
-                    _write_line(session, line, grep)
+                    write_line(session, line, grep)
         except KeyboardInterrupt:
             ctx.exit(130)  # how one stops following: nothing to be said about
 
 
-def _write_line(session: Session, line: LogLine, grep: re.Pattern[str] | None) -> None:
+def write_line(session: Session, line: LogLine, grep: re.Pattern[str] | None) -> None:
     if session.json:
         session.write_json(line)
         return

@@ -30,7 +30,7 @@ ADDONS = "portable:kind:Addons"
 
 
 class Kind:
-    """The plugin: `Provider`, and of the optional capabilities `LocalImages`, `ImageArchives`, `Routes` and `KeptData`."""
+    """The plugin: `Provider`, and of the optional capabilities `LocalImages`, `ImageArchives`, `LiveFiles`, `Routes` and `KeptData`."""
 
     protocol = PROTOCOL_VERSION
     name = "kind"
@@ -108,6 +108,13 @@ class Kind:
         from portable_kind import archives
 
         archives.load(cluster.name, archive, image)
+
+    # -- LiveFiles -------------------------------------------------------------------------------------------------
+
+    def write_files(self, cluster: Cluster, node: str, container: str, archive: bytes) -> None:
+        from portable_kind import archives
+
+        archives.write_files(node, container, archive)
 
     # -- Routes ----------------------------------------------------------------------------------------------------
 

@@ -22,6 +22,8 @@ from portable_kind.images import CTR, canonical, targets_from
 # What containerd's import names an image by: https://github.com/containerd/containerd, images.AnnotationImageName
 _NAME = "io.containerd.image.name"
 _LAYOUT = "index.json"
+# Where containerd mounts what runs: https://github.com/containerd/containerd/blob/main/docs/ops.md
+TASKS = "/run/containerd/io.containerd.runtime.v2.task/k8s.io"
 
 
 def held(cluster_name: str, images: Sequence[str]) -> dict[str, str]:
@@ -53,6 +55,12 @@ def load(cluster_name: str, archive: Path, image: str) -> None:
     with ThreadPoolExecutor(max_workers=4) as pool:
         for _ in pool.map(lambda node: _load_into(node, archive, image), nodes):
             pass
+
+
+def write_files(node: str, container: str, archive: bytes) -> None:
+    """Into the running container's own root, as the node sees it: there neither its user nor a read-only mount is in the way."""
+    root = f"{TASKS}/{container}/rootfs"
+    docker.execute(node, "tar", "--extract", "--no-same-owner", "--directory", root, stdin=archive)
 
 
 def _nodes(cluster_name: str) -> list[str]:
