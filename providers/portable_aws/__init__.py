@@ -32,8 +32,11 @@ if TYPE_CHECKING:
         ClusterResource,
         ClusterState,
         Credentials,
+        Inputs,
         KubeObject,
         Leftover,
+        NativeResource,
+        Outputs,
         Profile,
         RegistryLogin,
         ResourceType,
@@ -193,3 +196,12 @@ class Aws:
         from portable_aws import sweep
 
         return sweep.remove(self._sdk, self._sdk.region(cluster), leftover, emit)
+
+    # -- NativeResources -------------------------------------------------------------------------------------------
+
+    def native_resources(
+        self, type: str, name: str, object_id: str, inputs: Inputs, outputs: Outputs
+    ) -> Sequence[NativeResource]:
+        from portable_aws import native
+
+        return native.native_resources(type, name, object_id, inputs, outputs)

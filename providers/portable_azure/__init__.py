@@ -25,8 +25,11 @@ if TYPE_CHECKING:
         Check,
         ClusterState,
         Credentials,
+        Inputs,
         KubeObject,
         Leftover,
+        NativeResource,
+        Outputs,
         Profile,
         ResourceType,
         Token,
@@ -159,3 +162,12 @@ class Azure:
         from portable_azure import sweep
 
         return sweep.remove(self._session, leftover, emit)
+
+    # -- NativeResources -------------------------------------------------------------------------------------------
+
+    def native_resources(
+        self, type: str, name: str, object_id: str, inputs: Inputs, outputs: Outputs
+    ) -> Sequence[NativeResource]:
+        from portable_azure import native
+
+        return native.native_resources(type, name, object_id, inputs, outputs)

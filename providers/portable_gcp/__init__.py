@@ -27,8 +27,11 @@ if TYPE_CHECKING:
         ClusterResource,
         ClusterState,
         Credentials,
+        Inputs,
         KubeObject,
         Leftover,
+        NativeResource,
+        Outputs,
         Profile,
         ResourceType,
         Token,
@@ -169,3 +172,12 @@ class Gcp:
         from portable_gcp.place import locate
 
         return locate(self._google, cluster)
+
+    # -- NativeResources -------------------------------------------------------------------------------------------
+
+    def native_resources(
+        self, type: str, name: str, object_id: str, inputs: Inputs, outputs: Outputs
+    ) -> Sequence[NativeResource]:
+        from portable_gcp import native
+
+        return native.native_resources(type, name, object_id, inputs, outputs)

@@ -73,7 +73,7 @@ def preview(engine: Engine, target: Target, kube: Kube, source: str) -> dict[str
 
     def inline() -> Callable[[], None]:
         code = compile(source, "__main__.py", "exec")
-        return lambda: exec(code, {"__name__": "__main__"})
+        return lambda: exec(code, {"__name__": "__main__"})  # noqa: S102
 
     outcome = engine_run.run(
         engine._engine(None, 8), "preview", target.home.app_stack, "app",

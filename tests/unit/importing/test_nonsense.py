@@ -70,6 +70,8 @@ def broken(document: Any, chance: random.Random) -> Any:
 def test_one_wrong_value_is_no_crash(text: str, read: Callable[[Path], Draft], tmp_path: Path) -> None:
     documents = list(yaml.safe_load_all(text))
     spec = tmp_path / "portable.yaml"
+    (tmp_path / "api").mkdir()
+    (tmp_path / "api" / "Dockerfile").write_text("FROM x\n")
     survived = 0
     for seed in range(TRIES):
         chance = random.Random(seed)
