@@ -70,8 +70,10 @@ def test_a_standby_that_was_killed_follows_again(moving: Moving) -> None:
     kube, namespace = moving.target.kube, moving.target.namespace
     before = moving.sql(moving.target, "SELECT system_identifier FROM pg_control_system();")
     for name in ("db", "cache"):
+        killed = kube.get("v1", "Pod", f"{name}-0", namespace)
+        assert killed is not None
         kube.delete("v1", "Pod", f"{name}-0", namespace, propagation="Background")
-        kube.wait_gone("v1", "Pod", f"{name}-0", namespace, timeout=120)
+        assert kube.wait_gone("v1", "Pod", f"{name}-0", namespace, uid=killed["metadata"]["uid"], timeout=120)
     for name in ("db", "cache"):
         moving.replication(name).start(moving.primary(name))
         assert moving.replication(name).lag().streaming

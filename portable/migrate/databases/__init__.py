@@ -10,6 +10,8 @@ sql        postgres asked, without a driver: its own `psql`, in its pod
 postgres   a physical standby, seeded by pg_basebackup
 seed       the Job that does that
 redis      a replica
+both       waiting for the standby, and comparing both ends
+fence      who may come in to a postgres
 """
 
 from portable.migrate.databases.choice import replication, ways

@@ -13,7 +13,7 @@ from portable.compile.outputs import username
 from portable.errors import ClusterError
 from portable.events import Emit, Notice
 from portable.migrate.databases import pods, sql
-from portable.migrate.databases.catching_up import wait_for
+from portable.migrate.databases.both import at_both, wait_for
 from portable.migrate.databases.fence import FENCE, FENCED, UNFENCE, WITHOUT_REPLICATION, with_replication
 from portable.migrate.databases.model import Lag
 from portable.migrate.databases.seed import MARKER, PASSWORD_FILE, clear, secret_name, seed
@@ -29,6 +29,12 @@ SELECT coalesce(slot.wal_status, 'none'), coalesce(sender.state, ''),
 FROM (SELECT) AS one
 LEFT JOIN pg_replication_slots AS slot ON slot.slot_name = '{slot}'
 LEFT JOIN pg_stat_replication AS sender ON sender.pid = slot.active_pid AND sender.application_name = '{slot}';
+"""
+# Text that was sorted by other rules than the target's library has: found by the versions that the server keeps for that.
+_COLLATIONS = """\
+SELECT string_agg(DISTINCT name, ', ') FROM (
+  SELECT datname AS name FROM pg_database WHERE datcollversion <> pg_database_collation_actual_version(oid)
+  UNION SELECT collname FROM pg_collation WHERE collversion <> pg_collation_actual_version(oid)) AS changed;
 """
 # Rows in their physical order, which a physical standby has too. Left out are the lines with a token of their own for each dump, and
 # where sequences stand: a standby's are ahead by what the primary has logged in advance, which is right.
@@ -189,9 +195,18 @@ class Postgres:
             "ALTER SYSTEM RESET primary_conninfo;\nALTER SYSTEM RESET primary_slot_name;\n"
             f"{bound}\nDROP ROLE IF EXISTS {self._slot};\nSELECT pg_reload_conf();",
         )
+        self._warn_of_collations(user)
         if not rehearsal:
             self._shell(self._target, f"rm -f {PASSWORD_FILE} {MARKER}")
             self._target.kube.delete("v1", "Secret", secret_name(self.name), self._target.namespace)
+
+    def _warn_of_collations(self, database: str) -> None:
+        if changed := sql.value(self._target, self.name, _COLLATIONS):
+            words = f"the postgres {self.name} on the target sorts text by other rules ({changed})"
+            fix = (
+                f"`portable exec {self.name} -- psql -c 'REINDEX DATABASE {database}'`, then REFRESH COLLATION VERSION"
+            )
+            self._emit(Notice(f"{words}: renew its indexes, {fix}", "warning"))
 
     def _is_bound(self, side: Side) -> bool:
         asked = f"SELECT shobj_description(oid, 'pg_authid') FROM pg_roles WHERE rolname = '{self._slot}';"
@@ -203,7 +218,7 @@ class Postgres:
         return self._shell(side, _DUMP, timeout=_DIGEST_SECONDS)
 
     def digests(self) -> tuple[str, str]:
-        return self.digest(self._source), self.digest(self._target)
+        return at_both(self._sides, self.digest)
 
     # -- back ------------------------------------------------------------------------------------------------------
 

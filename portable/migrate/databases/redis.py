@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from portable.errors import ClusterError, UsageError
 from portable.events import Emit, Notice
 from portable.migrate.databases import pods
-from portable.migrate.databases.catching_up import wait_for
+from portable.migrate.databases.both import at_both, wait_for
 from portable.migrate.databases.model import Lag
 from portable.migrate.sides import Side, Sides
 from portable.polling import Pending, poll
@@ -120,7 +120,7 @@ class Redis:
 
     def digests(self) -> tuple[str, str]:
         at = self._now() + 600_000
-        return self._digest(self._source, at), self._digest(self._target, at)
+        return at_both(self._sides, lambda side: self._digest(side, at))
 
     def _now(self) -> int:
         """Milliseconds since the epoch, by the source's clock."""
