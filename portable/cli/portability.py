@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -83,6 +84,10 @@ for _command in (compose, manifests, score):
     import_.add_command(_command)
 
 
+def _count(names: Sequence[str], noun: str) -> str:
+    return f"{len(names)} {noun}{'' if len(names) == 1 else 's'}"
+
+
 def _write(session: Session, draft: Draft, source: Path, target: Path | None) -> None:
     from portable.importing.write import check, imported
 
@@ -95,7 +100,7 @@ def _write(session: Session, draft: Draft, source: Path, target: Path | None) ->
         made = {"workloads": result.workloads, "resources": result.resources}
         session.write_json({"file": str(file), **made, "findings": (*result.findings, *warnings)})
         return
-    click.echo(f"wrote {file}: {len(result.workloads)} workloads, {len(result.resources)} resources")
+    click.echo(f"wrote {file}: {_count(result.workloads, 'workload')}, {_count(result.resources, 'resource')}")
     click.echo(f"next: read its comments, then portable validate {file}")
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
-import portable_schemas
 import pytest
 import yaml
 
+import portable_schemas
 from portable.compile import compile_app
 from portable.compile.objects import logical_name
 from portable.eject.score import export_score
