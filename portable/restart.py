@@ -88,7 +88,7 @@ def scale(request: Request, name: str, replicas: int, *, emit: Emit) -> Scaled:
     started = time.monotonic()
     with open_running(request, emit) as app:
         live = live_controller(app, name)
-        _require_scalable(app, name, live, replicas)
+        require_scalable(app, name, live, replicas)
         before = int(live["spec"].get("replicas", 1))
         watched = {name: _as_it_runs(app, name, live)}
         if before != replicas:
@@ -145,7 +145,8 @@ def _annotate(app: Running, live: KubeObject, at: str | None) -> None:
     app.kube.merge_patch("apps/v1", live["kind"], name, patch, app.namespace, field_manager=_RESTART_MANAGER)
 
 
-def _require_scalable(app: Running, name: str, live: KubeObject, replicas: int) -> None:
+def require_scalable(app: Running, name: str, live: KubeObject, replicas: int) -> None:
+    """Raises UsageError where an autoscaler decides, or the pods could not share what they hold."""
     workload = app.workload(name)
     if (scaler := _autoscaler(app, live)) is not None:
         spec, now = scaler["spec"], scaler.get("status", {}).get("currentReplicas", "?")
