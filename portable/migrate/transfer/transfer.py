@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -36,6 +36,7 @@ class Transfer:
         self._emit = emit
         self._relays: dict[str, Relay] = {}
         self._last: dict[str, Copied] = {}
+        self._images: dict[str, str] = {}
 
     @property
     def _id(self) -> str:
@@ -108,24 +109,23 @@ class Transfer:
 
     def _start(self, pairs: Mapping[str, Pair], authority: str, way: paths.Way) -> None:
         """The movers of all pairs run afterwards, as root where the data needs it."""
-        source = self._sides.source
         dialled = self._entrance(pairs, way)
-        for pair in pairs.values():
-            self._apply(source, pair, authority, dialled.get(pair.name, "") if way.path.name == "direct" else "")
-        running = movers.wait(source, self._id, pairs)
-        pairs = {name: self._surveyed(pair, running[name]) for name, pair in pairs.items()}
-        rooted = [name for name, pair in pairs.items() if pair.root]
-        if rooted:
-            for side in self._both:
-                levels.lower(side)
-        for pair in pairs.values():
-            here, there = dialled.get(pair.name, ""), ""
-            if way.path.name == "reverse":
-                here, there = there, here
-            self._apply(source, pair, authority, here)
-            self._apply(self._sides.target, pair, authority, there)
+        self._run(pairs.values(), authority, way, dialled)
+        running = movers.wait(self._sides.source, self._id, pairs)
+        surveyed = {name: self._surveyed(pair, running[name]) for name, pair in pairs.items()}
+        self._run([pair for name, pair in surveyed.items() if pair != pairs[name]], authority, way, dialled)
         for side in self._both:
             movers.wait(side, self._id, pairs)
+
+    def _run(self, pairs: Collection[Pair], authority: str, way: paths.Way, dialled: Mapping[str, str]) -> None:
+        """Both ends of each are as they should be, but may not run yet."""
+        if any(pair.root for pair in pairs):
+            for side in self._both:
+                levels.lower(side)
+        for pair in pairs:
+            dial = dialled.get(pair.name, "")
+            self._apply(self._sides.source, pair, authority, dial if way.path.name == "direct" else "")
+            self._apply(self._sides.target, pair, authority, dial if way.path.name == "reverse" else "")
 
     def _entrance(self, pairs: Mapping[str, Pair], way: paths.Way) -> Mapping[str, str]:
         """Every pair has its port on the load balancer. Returns what each dials."""
@@ -151,7 +151,8 @@ class Transfer:
 
     def _apply(self, side: Side, pair: Pair, authority: str, dial: str) -> None:
         manifests = [item.manifest for item in side.objects.items]
-        image = images.load(side, self._emit)
+        image = self._images.get(side.role) or images.load(side, self._emit)
+        self._images[side.role] = image
         like: Mapping[str, Any] = objects.pod_like(manifests, pair.used_by)
         side.kube.apply(objects.mover(side, self._id, pair, image=image, authority=authority, dial=dial, like=like))
 
@@ -253,11 +254,9 @@ class Transfer:
         pair = pairs.get(f"forward-{name}") or Pair(f"forward-{name}", free_port(pairs.values()), forward=leads)
         pair = replace(pair, forward=leads)
         pairs[pair.name] = pair
-        dial = self._entrance(pairs, way).get(pair.name, "")
         source, target = self._both
         source.kube.apply(objects.forward_policy(source, self._id, pair))
-        self._apply(source, pair, authority, dial if way.path.name == "direct" else "")
-        self._apply(target, pair, authority, dial if way.path.name == "reverse" else "")
+        self._run([pair], authority, way, self._entrance(pairs, way))
         target.kube.apply(objects.forward_service(target, self._id, pair, name))
         for side in self._both:
             movers.wait(side, self._id, [pair.name])

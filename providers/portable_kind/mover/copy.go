@@ -89,7 +89,7 @@ func (c *copying) fail(found *failure) {
 func (c *copying) round(ctx context.Context, number int) (int64, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	queue := make(chan operation, 100_000)
+	queue := make(chan operation, 20_000)
 	var workers sync.WaitGroup
 	for range c.streams {
 		workers.Add(1)

@@ -58,6 +58,7 @@ func (c *copying) rsync(ctx context.Context, files []entry) error {
 	}
 	arguments := []string{
 		"--files-from=-", "--from0", "--no-implied-dirs", "--times", "--inplace", "--sparse", "--no-whole-file",
+		"--ignore-times", // it is known that they differ, and rsync looks at whole seconds only
 		"--blocking-io", "--out-format=%l", "--rsh=/usr/local/bin/mover shell " + c.claim,
 	}
 	if c.compress {

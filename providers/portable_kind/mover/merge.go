@@ -129,7 +129,7 @@ func (m *merging) removeHeld(ctx context.Context) error {
 }
 
 func (m *merging) compare(ctx context.Context, mine, there *entry, removed *string) error {
-	if there != nil && mine.same(there) {
+	if there != nil && (mine.same(there) || m.unsettled(mine, there)) {
 		return nil
 	}
 	if mine.Type == 'd' && there != nil && there.Type == 'd' {
@@ -167,6 +167,13 @@ func (m *merging) compare(ctx context.Context, mine, there *entry, removed *stri
 		return m.change(ctx, operation{Kind: 'e', Entry: *mine, Replace: replace && there != nil})
 	}
 	return m.file(ctx, mine, there)
+}
+
+// unsettled: sent by this very copy, and marked for the next one, because it was being written to.
+func (m *merging) unsettled(mine, there *entry) bool {
+	marked := *there
+	marked.Mtime++
+	return !m.final && m.round > 1 && mine.Type == 'f' && mine.same(&marked)
 }
 
 // file: both ends have it, and it differs.

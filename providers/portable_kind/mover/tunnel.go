@@ -34,6 +34,7 @@ const (
 	handshakePatience = 15 * time.Second
 	sessionPatience   = 45 * time.Second
 	streamWindow      = 4 << 20
+	firstWait         = 200 * time.Millisecond
 )
 
 func newTunnel(role string, config *tls.Config, accept func(io.ReadWriteCloser)) *tunnel {
@@ -89,7 +90,7 @@ func (t *tunnel) listen(ctx context.Context, address string) error {
 }
 
 func (t *tunnel) keepDialled(ctx context.Context, address string) {
-	for wait := time.Second; ctx.Err() == nil; {
+	for wait := firstWait; ctx.Err() == nil; {
 		session, err := t.dial(ctx, address)
 		if err != nil {
 			log.Printf("%s: %v", address, err)
@@ -97,10 +98,10 @@ func (t *tunnel) keepDialled(ctx context.Context, address string) {
 			case <-ctx.Done():
 			case <-time.After(wait):
 			}
-			wait = min(2*wait, 10*time.Second)
+			wait = min(2*wait, 5*time.Second)
 			continue
 		}
-		wait = time.Second
+		wait = firstWait
 		t.serve(session)
 	}
 }
@@ -124,10 +125,11 @@ func (t *tunnel) secure(ctx context.Context, conn net.Conn) (*yamux.Session, err
 	var session *yamux.Session
 	var secured *tls.Conn
 	var err error
+	raw := newCoalescing(conn)
 	if t.role == "source" {
-		secured = tls.Client(conn, t.config)
+		secured = tls.Client(raw, t.config)
 	} else {
-		secured = tls.Server(conn, t.config)
+		secured = tls.Server(raw, t.config)
 	}
 	if err = secured.HandshakeContext(deadline); err != nil {
 		conn.Close()
