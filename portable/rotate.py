@@ -63,7 +63,7 @@ def rotate_value(request: Request, name: str, values: Mapping[str, bytes], *, em
     started = time.monotonic()
     with open_running(request, emit) as app:
         _require_nothing_else(app, name)
-        users = tuple(_users(applied(app), {name}))
+        users = tuple(readers(applied(app), {name}))
         result = up(request, emit=emit, secrets={name: values})
         if result.revision is not None:
             latest = replace(app, last=replace(app.last, number=result.revision))
@@ -81,8 +81,8 @@ def rotate_generated(request: Request, name: str, *, emit: Emit) -> Rotated:
         database = app.target.app.resources[name]
         assert isinstance(database, Database), "only databases have generated passwords"
         objects = applied(app)
-        holders = tuple(_holders(objects, name))
-        users = {user: live_controller(app, user) for user in _users(objects, {name, *holders}) if user != name}
+        holders = tuple(composed_with(objects, name))
+        users = {user: live_controller(app, user) for user in readers(objects, {name, *holders}) if user != name}
         new = _new_password()
         choose_container(app.kube, app.namespace, name)  # not ready is known before anything is changed
         app.note(f"rotating the password of {name}")
@@ -146,14 +146,14 @@ def _tell(app: Running, name: str, command: Sequence[str], given: str) -> str:
     return done.output
 
 
-def _holders(objects: Objects, name: str) -> Iterator[str]:
+def composed_with(objects: Objects, name: str) -> Iterator[str]:
     """Secrets that are composed with the password of `name`: files of workloads."""
     for secret in objects.generated:
         if secret.name != name and any(f"${{{name}/" in template for template in secret.templates.values()):
             yield secret.name
 
 
-def _users(objects: Objects, names: set[str]) -> Iterator[str]:
+def readers(objects: Objects, names: set[str]) -> Iterator[str]:
     """Workloads that go on running and read one of these Secrets."""
     for item in objects.items:
         template = pod_template(item.manifest)
