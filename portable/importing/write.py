@@ -6,12 +6,15 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from portable.errors import Problem, UsageError
 from portable.importing.draft import Draft
+
+if TYPE_CHECKING:
+    from portable.spec.model import App
 
 _SCHEMA = "# yaml-language-server: $schema=.portable/app.v1.schema.json"
 
@@ -35,7 +38,7 @@ def imported(draft: Draft, source: str) -> Imported:
 
 
 def check(result: Imported, file: Path) -> Sequence[Problem]:
-    """Writes `file` and reads it as any spec. Returns its warnings; raises UsageError where it exists, SpecError for faults."""
+    """Writes `file` and reads it as any spec. Returns what is to be said of it; raises UsageError where it exists, SpecError for faults."""
     from portable.spec import load_app
 
     try:
@@ -49,7 +52,25 @@ def check(result: Imported, file: Path) -> Sequence[Problem]:
         raise UsageError(
             f"{file} cannot be written: {error.strerror}", fix="name another file with `-o FILE`"
         ) from error
-    return load_app(file).warnings
+    loaded = load_app(file)
+    return (*loaded.warnings, *_unreached(loaded.app))
+
+
+def _unreached(app: App) -> list[Problem]:
+    """Workloads with ports that nothing in the spec calls: a network policy here opens what the spec connects, and no more."""
+    from portable.compile.connections import links
+    from portable.spec.profile import placed
+
+    called = {name for others in links(app).values() for name in others}
+    closed = [
+        each.name for each in app.workloads.values() if each.ports and not each.routes and each.name not in called
+    ]
+    message = "nothing in the spec calls {}: where network policies are enforced, nothing reaches it"
+    hint = "name it in a variable of those that call it, or under their `after` or `security.egress`"
+    return [
+        placed(app, Problem(message.format(name), path=f"workloads.{name}", hint=hint, severity="warning"))
+        for name in closed
+    ]
 
 
 def _text(draft: Draft, source: str, findings: Sequence[Problem]) -> str:

@@ -14,7 +14,7 @@ import pytest
 
 from portable.spec import model
 from tests.control_plane import binary
-from tests.e2e.conftest import HELLO, Cluster, Portable, app
+from tests.e2e.conftest import HELLO, AppUnderTest, Cluster, Portable, app
 from tests.e2e.web import fetch
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
@@ -95,3 +95,20 @@ def answered(url: str) -> str:
             failure = str(error)
         assert time.monotonic() < deadline, f"{url}: {failure}"
         time.sleep(0.5)
+
+
+def test_an_imported_compose_file_runs(make_app: Callable[[str], AppUnderTest], tmp_path: Path) -> None:
+    from portable_kind import Kind
+
+    shop = make_app("imported")
+    (tmp_path / "compose.yaml").write_text(
+        f"name: {shop.name}\n"
+        "services:\n"
+        f"  {shop.name}: {{image: 'hello:1.0', ports: ['80:8080'], environment: {{GREETING: 'Composed $$5', BACK: 'http://back:8080'}}}}\n"
+        "  back: {image: 'hello:1.0', expose: [8080], healthcheck: {test: NONE}}\n"
+    )
+    shop.portable("import", "compose", tmp_path / "compose.yaml", "-o", shop.file)
+    shop.file.write_text(f"{shop.file.read_text()}cluster: {{name: {shop.cluster.name}}}\n")
+    assert shop.up()["changed"] is True
+    (address,) = Kind().addresses(model.Cluster(name=shop.cluster.name), [(f"{shop.name}.localhost", "/", False)])
+    assert answered(address.url).startswith(f"Composed $5 from {shop.name}-")

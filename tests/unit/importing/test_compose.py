@@ -144,6 +144,13 @@ def test_a_profile_brings_its_services_and_a_shared_volume_is_said(folder: Path)
     assert any("several services use the volume data" in each.message for each in result.findings)
 
 
+def test_what_nothing_calls_is_said(folder: Path) -> None:
+    result = imported(from_compose(folder / "compose.yaml"), "compose.yaml")
+    said = [each.message for each in check(result, folder / "portable.yaml")]
+    assert [each for each in said if "nothing in the spec calls cache" in each]
+    assert not [each for each in said if "calls db" in each], "api's address names it"
+
+
 def test_nothing_is_overwritten_and_nonsense_is_an_error(folder: Path) -> None:
     result, _ = read(folder)
     with pytest.raises(UsageError, match="exists already"):
