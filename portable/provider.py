@@ -297,10 +297,6 @@ class Registry(Protocol):
         """Whether `image` lies in a registry that is private to this account, so that clusters elsewhere cannot pull it."""
         ...
 
-    def delete_repositories(self, cluster: Cluster, prefix: str, emit: Emit) -> Sequence[str]:
-        """Deletes the repositories whose name begins with `prefix` ("shop/"), images included; returns their full names."""
-        ...
-
 
 @runtime_checkable
 class Routes(Protocol):

@@ -176,7 +176,8 @@ def _naming(builder: Builder, image: Wanted) -> Sequence[str]:
         # An image for this machine's platform may well come from a base that names none.
         return (*(() if image.platforms == (host_platform(),) else platforms), "--tag", image.name)
     _fails(builder.program, "manifest", "rm", image.name)  # what an interrupted build left would be added to
-    return (*platforms, "--manifest", image.name)
+    # Podman 4 takes one platform's cached layers for another's; without them (Buildah's default) each is built for itself.
+    return (*platforms, "--layers=false", "--manifest", image.name)
 
 
 def _archive_of(name: str) -> Path:

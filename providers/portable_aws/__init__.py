@@ -178,11 +178,6 @@ class Aws:
 
         return registry.owns(image)
 
-    def delete_repositories(self, cluster: Cluster, prefix: str, emit: Emit) -> Sequence[str]:
-        from portable_aws import registry
-
-        return registry.delete_repositories(self._sdk, self._sdk.region(cluster), prefix, emit)
-
     # -- Sweep -----------------------------------------------------------------------------------------------------
 
     def leftovers(self, cluster: Cluster) -> Sequence[Leftover]:

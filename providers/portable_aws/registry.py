@@ -9,16 +9,14 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Sequence
 
 from portable.events import Emit, Notice
 from portable.provider import RegistryLogin
 from portable_aws.session import Sdk, as_list
-from portable_aws.words import code_of, explained
+from portable_aws.words import explained
 
 CALLS = (
     "ecr:CreateRepository",
-    "ecr:DeleteRepository",
     "ecr:DescribeRepositories",
     "ecr:GetAuthorizationToken",
     "ecr:PutLifecyclePolicy",
@@ -95,25 +93,3 @@ def login(sdk: Sdk, region: str) -> RegistryLogin:
 def owns(image: str) -> bool:
     """Of any account: another may have let this one in, but no other cloud's nodes."""
     return _HOST.match(image) is not None
-
-
-def delete_repositories(sdk: Sdk, region: str, prefix: str, emit: Emit) -> Sequence[str]:
-    gone: list[str] = []
-    with explained(sdk):
-        client = sdk.client("ecr", region)
-        for page in client.get_paginator("describe_repositories").paginate():
-            for live in page["repositories"]:
-                if live["repositoryName"].startswith(f"{PREFIX}{prefix}"):
-                    _delete(client, live["repositoryName"])
-                    gone.append(str(live["repositoryUri"]))
-    return gone
-
-
-def _delete(client: object, name: str) -> None:
-    from botocore.exceptions import ClientError
-
-    try:
-        client.delete_repository(repositoryName=name, force=True)  # type: ignore[attr-defined]
-    except ClientError as error:
-        if code_of(error) != "RepositoryNotFoundException":
-            raise

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         NativeResource,
         Outputs,
         Profile,
+        RegistryLogin,
         ResourceType,
         Token,
         Zones,
@@ -150,6 +151,28 @@ class Azure:
         from portable_azure.dns import AzureDns
 
         return AzureDns(self._session)
+
+    # -- Registry --------------------------------------------------------------------------------------------------
+
+    def repository(self, cluster: Cluster, name: str) -> str:
+        from portable_azure import registry
+
+        return registry.repository(self._session, cluster, name)
+
+    def ensure_repository(self, cluster: Cluster, name: str, emit: Emit) -> str:
+        from portable_azure import registry
+
+        return registry.ensure_repository(self._session, cluster, name, emit)
+
+    def registry_login(self, cluster: Cluster) -> RegistryLogin:
+        from portable_azure import registry
+
+        return registry.login(self._session, cluster)
+
+    def owns_image(self, cluster: Cluster, image: str) -> bool:
+        from portable_azure import registry
+
+        return registry.owns(image)
 
     # -- Sweep -----------------------------------------------------------------------------------------------------
 

@@ -106,6 +106,13 @@ def _live(session: Session, cluster: Cluster) -> dict[str, Any] | None:
         return live_cluster(session, found.group, found.name)
 
 
+def kubelet(session: Session, cluster: Cluster) -> str | None:
+    """The object id of the identity by which the cluster's nodes pull images; None where there is no cluster, or none yet."""
+    live = _live(session, cluster)
+    identities = (live or {}).get("properties", {}).get("identityProfile") or {}
+    return (identities.get("kubeletidentity") or {}).get("objectId")
+
+
 def _group(resource_id: str) -> str:
     return resource_id.split("/")[4]
 

@@ -60,7 +60,8 @@ _USE = """\
 # subscription in assignableScopes), then `az role assignment create --role portable --assignee WHO --scope /subscriptions/ID`.
 # Inside the cluster, `up` gives whoever makes it the role "Azure Kubernetes Service RBAC Cluster Admin" on that cluster alone, and
 # the cluster's own identity "Contributor" on the resource group of its disks alone: therefore roleAssignments/write.
-# The actions of Microsoft.Network/dnsZones are for writing DNS records; leave them out where no zone is in Azure.
+# The actions of Microsoft.Network/dnsZones are for writing DNS records; leave them out where no zone is in Azure, and
+# those of Microsoft.ContainerRegistry where no container has `build`.
 """
 
 
@@ -71,13 +72,13 @@ def actions() -> list[str]:
 
 def role() -> str:
     """A role definition in the form that `az` takes, after a few lines of how to use it."""
-    from portable_azure import dns
+    from portable_azure import dns, registry
 
     definition = {
         "Name": "portable",
         "IsCustom": True,
         "Description": "Make, change and delete AKS clusters with portable.",
-        "Actions": sorted({*actions(), *dns.ACTIONS.values()}),
+        "Actions": sorted({*actions(), *dns.ACTIONS.values(), *registry.ACTIONS.values()}),
         "NotActions": [],
         "AssignableScopes": ["/subscriptions/SUBSCRIPTION"],
     }

@@ -91,6 +91,11 @@ class Session:
             made = self.credential.get_token(f"{AKS_SERVER}/.default")
         return Token(made.token, float(made.expires_on))
 
+    def arm_token(self) -> str:
+        """An access token for the Resource Manager, which registries take in exchange for one of their own."""
+        with failures.told("signing in"):
+            return self.credential.get_token(*self._arm_scopes).token
+
     def caller(self) -> tuple[str, str]:
         """(object id, "User" or "ServicePrincipal") of who is signed in, from the claims of an access token."""
         with failures.told("looking who is signed in"):

@@ -10,6 +10,7 @@ This module stays light: Google's SDK is imported with the first call.
     network, account                what it stands on
     kept, shares, sweep, leftovers  what outlives it
     identities, checks              workload identity; doctor
+    dns, registry                   Cloud DNS; Artifact Registry, for images that are built
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
         NativeResource,
         Outputs,
         Profile,
+        RegistryLogin,
         ResourceType,
         Token,
         Zones,
@@ -43,8 +45,8 @@ if TYPE_CHECKING:
 
 
 class Gcp:
-    """The plugin: `Provider`, and of the optional capabilities `Tokens`, `KeptData`, `KeptVolumes`, `Identities`, `Sweep` and
-    `Dns`."""
+    """The plugin: `Provider`, and of the optional capabilities `Tokens`, `KeptData`, `KeptVolumes`, `Identities`, `Sweep`, `Dns`
+    and `Registry`."""
 
     protocol = PROTOCOL_VERSION
     name = "gcp"
@@ -144,6 +146,28 @@ class Gcp:
         from portable_gcp.dns import CloudDns
 
         return CloudDns(self._google, self._place(cluster).project)
+
+    # -- Registry --------------------------------------------------------------------------------------------------
+
+    def repository(self, cluster: Cluster, name: str) -> str:
+        from portable_gcp import registry
+
+        return registry.repository(self._place(cluster), name)
+
+    def ensure_repository(self, cluster: Cluster, name: str, emit: Emit) -> str:
+        from portable_gcp import registry
+
+        return registry.ensure_repository(self._google, self._place(cluster), name, emit)
+
+    def registry_login(self, cluster: Cluster) -> RegistryLogin:
+        from portable_gcp import registry
+
+        return registry.login(self._google, self._place(cluster))
+
+    def owns_image(self, cluster: Cluster, image: str) -> bool:
+        from portable_gcp import registry
+
+        return registry.owns(self._place(cluster), image)
 
     # -- Sweep -----------------------------------------------------------------------------------------------------
 

@@ -230,6 +230,26 @@ DNS_CALLS: dict[str, Call] = {
 }
 
 
+_REPOSITORIES = "/v1/projects/{project}/locations/{location}/repositories"
+_READ_REPOSITORY = "artifactregistry.repositories.get"
+
+# Only where containers have `build`, or images are copied here: a part of its own, so that it can be left out.
+IMAGE_CALLS: dict[str, Call] = {
+    "artifactregistry.projects.locations.repositories.get": Call(
+        "artifactregistry", "GET", f"{_REPOSITORIES}/{{repository}}", (_READ_REPOSITORY,)
+    ),
+    "artifactregistry.projects.locations.repositories.create": Call(
+        "artifactregistry", "POST", _REPOSITORIES, ("artifactregistry.repositories.create",)
+    ),
+    "artifactregistry.projects.locations.operations.get": Call(
+        "artifactregistry",
+        "GET",
+        "/v1/projects/{project}/locations/{location}/operations/{operation}",
+        (_READ_REPOSITORY,),
+    ),
+}
+
+
 def known(name: str) -> Call:
-    """Raises KeyError for what is in neither table: it cannot be called."""
-    return CALLS[name] if name in CALLS else DNS_CALLS[name]
+    """Raises KeyError for what is in no table: it cannot be called."""
+    return {**CALLS, **DNS_CALLS, **IMAGE_CALLS}[name]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from portable_gcp.calls import CALLS, DNS_CALLS
+from portable_gcp.calls import CALLS, DNS_CALLS, IMAGE_CALLS
 
 # doctor asks about them all at once; the API server's own rights come as a role
 IN_CLUSTER = "roles/container.admin"
+# What the registry itself asks of whoever pushes and pulls.
+# https://cloud.google.com/artifact-registry/docs/access-control
+PUSH = ("artifactregistry.repositories.downloadArtifacts", "artifactregistry.repositories.uploadArtifacts")
 _TITLE = "portable"
 
 
@@ -18,10 +21,16 @@ def needed_for_dns() -> tuple[str, ...]:
     return tuple(sorted({permission for call in DNS_CALLS.values() for permission in call.permissions}))
 
 
+def needed_for_images() -> tuple[str, ...]:
+    """Beside the others, where a container has `build`."""
+    return tuple(sorted({*PUSH, *(permission for call in IMAGE_CALLS.values() for permission in call.permissions)}))
+
+
 def text() -> str:
     """A role's definition, as `gcloud iam roles create` takes it, and how to give it."""
     lines = "".join(f"- {permission}\n" for permission in needed())
     names = "".join(f"- {permission}\n" for permission in needed_for_dns())
+    images = "".join(f"- {permission}\n" for permission in needed_for_images())
     return (
         "# A custom role with what portable calls, and no more. Save this as role.yaml, then:\n"
         "#   gcloud iam roles create portable --project PROJECT --file role.yaml\n"
@@ -36,4 +45,6 @@ def text() -> str:
         f"{lines}"
         "# To write the records of routes into zones of Cloud DNS; without these `up` prints them instead.\n"
         f"{names}"
+        "# To push images that are built from the spec, or copied by a migration; leave these out where there are none.\n"
+        f"{images}"
     )

@@ -9,7 +9,7 @@ import pytest
 
 from portable.events import nowhere
 from portable.spec.model import Cluster, Nodes
-from portable_azure import dns, roles
+from portable_azure import dns, registry, roles
 from portable_azure.permissions import ACTIONS
 from tests.clouds.azure import service
 from tests.clouds.front import HttpReply, HttpRequest
@@ -80,5 +80,5 @@ def test_it_is_a_role_that_az_takes(bench: Bench) -> None:
     text = bench.plugin().permissions()
     role = json.loads(text[text.index("{") :])
     assert role["IsCustom"] is True
-    assert role["Actions"] == sorted({*ACTIONS.values(), *dns.ACTIONS.values()})
+    assert role["Actions"] == sorted({*ACTIONS.values(), *dns.ACTIONS.values(), *registry.ACTIONS.values()})
     assert not any(action == "*" or action.endswith("/*") for action in role["Actions"])
