@@ -11,6 +11,7 @@ from typing import Any
 
 from portable.importing import compose_mounts
 from portable.importing.compose_ports import Published, published, taken_ports
+from portable.importing.compose_running import deployed, health
 from portable.importing.dotenv import parse
 from portable.importing.draft import IMAGES_OWN_USER, SECRET_NAME, Draft, Section, escaped, label, port_name, scalar
 from portable.importing.images import NOT_HTTP, usual_port
@@ -18,7 +19,6 @@ from portable.spec.document import Node
 
 _RUNS_ONCE = "service_completed_successfully"
 _IN_URL = re.compile(r"(?<=://)([^/@:\s]*):([^/@\s]+)(?=@)")
-_DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+(?:\.\d+)?)s)?(?:(\d+)ms)?(?:\d+us)?(?:\d+ns)?")
 # What Kubernetes, or a workload here, does anyway.
 _SAME = (
     "restart",
@@ -49,7 +49,6 @@ _REASONS = {
     "post_start": "do it in the container's command",
     "develop": "`portable dev` synchronises what `build.sync` names",
 }
-_MEMORY = re.compile(r"(\d+(?:\.\d+)?)\s*([bkmgt]?)(?:i?b)?", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -81,10 +80,10 @@ def workload(project: Project, name: str, service: Section) -> dict[str, Any]:
     mounts = compose_mounts.mounts(project.folder, project.volumes, project.secrets, project.configs, service)
     container |= {key: value for key, value in (("files", mounts.files), ("volumes", mounts.volumes)) if value}
     security = {**IMAGES_OWN_USER, "writable": [*writable, *mounts.writable]} | _user(service)
-    compute, count = _deployed(service)
+    compute, count = deployed(service)
     if compute:
         container["resources"] = compute
-    if probe := _health(service):
+    if probe := health(service):
         container["readinessProbe"] = probe
     once = project.runs_once(name)
     if once:
@@ -280,77 +279,6 @@ def _after(project: Project, service: Section) -> dict[str, str]:
         else:
             found[label(name)] = "complete" if condition == _RUNS_ONCE else "ready"
     return found
-
-
-def _health(service: Section) -> dict[str, Any]:
-    given = service.section("healthcheck")
-    if given is None:
-        return {}
-    test, disabled, retries = given.take("test"), given.value("disable"), given.value("retries")
-    times = {"periodSeconds": given.text("interval"), "timeoutSeconds": given.text("timeout")}
-    # a failure while it starts means nothing to a readiness probe either
-    given.close({}, silent=("start_period", "start_interval"))
-    words = [] if test is None else [scalar(entry) for entry in test.content] if isinstance(test.content, list) else []
-    if test is not None and not words:
-        words = ["CMD-SHELL", scalar(test)]
-    if disabled or not words or words[0] == "NONE":
-        return {}
-    command = ["sh", "-c", *words[1:]] if words[0] == "CMD-SHELL" else words[1:]
-    probe: dict[str, Any] = {"exec": {"command": command}}
-    probe |= {key: max(round(seconds(text)), 1) for key, text in times.items() if text}
-    return probe | ({"failureThreshold": int(retries)} if retries else {})
-
-
-def seconds(text: str) -> float:
-    """A duration of compose's ("1m30s", "500ms") in seconds; 0 for what is none."""
-    match = _DURATION.fullmatch(text.strip())
-    if match is None:
-        return 0.0
-    hours, minutes, whole, milli = (float(part or 0) for part in match.groups())
-    return hours * 3600 + minutes * 60 + whole + milli / 1000
-
-
-def _deployed(service: Section) -> tuple[dict[str, Any], int | None]:
-    """The container's `resources`, and how many copies are wanted: from `deploy`, or the older keys beside it."""
-    limits = {"cpu": service.text("cpus"), "memory": service.text("mem_limit")}
-    requests = {"memory": service.text("mem_reservation")}
-    count = service.value("scale")
-    deploy = service.section("deploy")
-    if deploy is not None:
-        count = deploy.value("replicas", count)
-        given = deploy.section("resources")
-        for key, amounts in (("limits", limits), ("reservations", requests)):
-            section = given.section(key) if given is not None else None
-            if section is not None:
-                amounts |= {
-                    name: text for name, of in (("cpu", "cpus"), ("memory", "memory")) if (text := section.text(of))
-                }
-                section.close({"devices": "nodes' devices need a patch"})
-        deploy.close({"update_config": "`rollout` says how versions are replaced"}, silent=("restart_policy", "mode"))
-    found = {"requests": _amounts(requests), "limits": _amounts(limits)}
-    compute = {key: value for key, value in found.items() if value}
-    return compute, count if isinstance(count, int) and count > 0 else None
-
-
-def _amounts(given: Mapping[str, str]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    if cpus := given.get("cpu"):
-        found["cpu"] = f"{round(float(cpus) * 1000)}m"
-    if memory := given.get("memory"):
-        found["memory"] = quantity(memory)
-    return found
-
-
-def quantity(text: str) -> str:
-    """Compose's bytes ("512m", "1gb": powers of 1024) as Kubernetes writes them."""
-    match = _MEMORY.fullmatch(text.strip())
-    if match is None:
-        return text
-    number, unit = match[1], match[2].upper()
-    if "." in number:
-        powers = {"": 0, "B": 0, "K": 1, "M": 2, "G": 3, "T": 4}
-        return f"{round(float(number) * 1024 ** powers[unit] / 1024**2)}Mi"
-    return number + {"": "", "B": "", "K": "Ki", "M": "Mi", "G": "Gi", "T": "Ti"}[unit]
 
 
 def _user(service: Section) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import yaml
 
 from portable.errors import SpecError, UsageError
 from portable.importing.compose import from_compose
-from portable.importing.compose_service import quantity, seconds
+from portable.importing.compose_running import quantity, seconds
 from portable.importing.dotenv import parse
 from portable.importing.interpolation import expand
 from portable.importing.write import Imported, check, imported
