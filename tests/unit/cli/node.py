@@ -62,13 +62,18 @@ class Log:
 
 
 class Node:
-    """`pods` is what is listed, `logs` is by (pod, container), `port` is where forwarded connections really go (None: refused)."""
+    """`pods` is what is listed, `logs` is by (pod, container), `port` is where forwarded connections really go (None: refused).
+
+    `executed` are the queries of commands, to each of which `answers` (channel, data) are sent before the connection closes.
+    """
 
     def __init__(self) -> None:
         self.pods: list[dict[str, Any]] = []
         self.logs: dict[tuple[str, str], Log] = defaultdict(Log)
         self.port: int | None = None
         self.requested_ports: list[str] = []
+        self.answers: list[bytes] = []
+        self.executed: list[dict[str, list[str]]] = []
 
     def add(self, pod: str, workload: str = "web", *, container: str = "web", ready: bool = True, run: int = 0) -> Log:
         self.pods = [other for other in self.pods if other["metadata"]["name"] != pod]
@@ -136,6 +141,14 @@ def _handler(node: Node) -> type[BaseHTTPRequestHandler]:
             elif path.endswith("/portforward"):
                 node.requested_ports += query["ports"]
                 self._forward()
+            elif path.endswith("/exec"):
+                node.executed.append(query)
+                self._upgrade()
+                web = Connection(ConnectionType.SERVER)
+                for answer in node.answers:
+                    self.connection.sendall(web.send(BytesMessage(answer)))
+                self.connection.sendall(web.send(CloseConnection(1000)))
+                self.connection.recv(4096)  # what is left unread when a socket closes takes what was sent with it
             elif path.endswith("/pods"):
                 self._pods(query)
 
@@ -167,6 +180,10 @@ def _handler(node: Node) -> type[BaseHTTPRequestHandler]:
                 self.wfile.write(b"0\r\n\r\n")
 
         def _forward(self) -> None:
+            self._upgrade()
+            _carry(self.connection, node.port)
+
+        def _upgrade(self) -> None:
             key = self.headers["Sec-WebSocket-Key"] + _WEBSOCKET_GUID
             self.send_response_only(101)
             self.send_header("Upgrade", "websocket")
@@ -174,7 +191,6 @@ def _handler(node: Node) -> type[BaseHTTPRequestHandler]:
             self.send_header("Sec-WebSocket-Accept", base64.b64encode(hashlib.sha1(key.encode()).digest()).decode())
             self.send_header("Sec-WebSocket-Protocol", self.headers["Sec-WebSocket-Protocol"])
             self.end_headers()
-            _carry(self.connection, node.port)
             self.close_connection = True
 
         def _json(self, status: int, document: dict[str, Any]) -> None:

@@ -14,13 +14,14 @@ import portable.history
 import portable.top
 from portable.cli import main
 from portable.errors import ClusterError
-from portable.exec import command_for, exit_code
+from portable.exec import Container, Executed, command_for, execute, exit_code
 from portable.health import last_restart
 from portable.kube import Kube
 from portable.rotate import scram_verifier
 from portable.spec.model import App, Database
 from portable.top import usage
 from tests.control_plane import ControlPlane
+from tests.unit.cli.node import Node, serving
 from tests.unit.cli.test_status import deploy
 from tests.unit.rollout import kubelet
 
@@ -123,6 +124,25 @@ def test_how_a_command_ended() -> None:
     with pytest.raises(ClusterError, match="exec: no such file or directory") as missing:
         exit_code(failure(reason="InternalError", message="exec: no such file or directory", details=causes))
     assert missing.value.fix == "name a command that the image has"
+
+
+def test_what_a_command_says_and_how_it_ends() -> None:
+    node = Node()
+    ended = json.dumps(failure(reason="NonZeroExitCode", details={"causes": [{"reason": "ExitCode", "message": "3"}]}))
+    node.answers = [b"\x01out", b"\x02err", b"\x01put", b"\x03" + ended.encode()]
+    at = Container("ns", "web-1", "main")
+    with serving(node) as kube:
+        assert execute(kube, at, ["echo", "a b"]) == Executed(3, "output", "err")
+    (query,) = node.executed
+    assert query["command"] == ["echo", "a b"]
+    assert (query["container"], query["stdin"], "tty" in query) == (["main"], ["true"], False)
+
+
+def test_a_connection_that_closes_without_an_outcome_is_no_success() -> None:
+    node = Node()
+    node.answers = [b"\x01half"]
+    with serving(node) as kube, pytest.raises(ClusterError, match="connection broke"):
+        execute(kube, Container("ns", "web-1", "main"), ["dump"])
 
 
 def test_what_a_database_is_given_to_run() -> None:
