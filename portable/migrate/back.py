@@ -64,8 +64,8 @@ def rollback(
         cut_over.record_home(move)
         tidy(move)
         reverses = move.migration
-    swapped = Found(found.target, found.source, move.target_side.kube, move.source_kube, None)
-    with open_move(request, swapped, emit, options or Options(), reverses=reverses) as move:
+    swapped = Found(found.target, found.source, move.target_side.kube, move.source_kube, None, reverses=reverses)
+    with open_move(request, swapped, emit, options or Options()) as move:
         plan = preflight.look(move)
         if confirm is not None and not confirm(plan):
             raise PortableError("nothing was moved back: you said no")

@@ -16,7 +16,7 @@ from portable.target import Request, Target, open_target
 @dataclass(frozen=True)
 class Found:
     """`journal`: the one that counts; None where no migration of the app is known. A cluster that is not there, or cannot be
-    reached, is None, and `why` says which."""
+    reached, is None, and `why` says which. `reverses`: the migration, ended by now, that one between these ends would take back."""
 
     source: Target
     target: Target
@@ -24,6 +24,7 @@ class Found:
     target_kube: Kube | None
     journal: Journal | None
     why: str = ""
+    reverses: str = ""
 
 
 def find(request: Request, ends: tuple[End, End] | None) -> Found:
@@ -37,6 +38,8 @@ def find(request: Request, ends: tuple[End, End] | None) -> Found:
     if counts is not None and (counts.record.header.source, counts.record.header.target) != ends:
         if not named:  # since then it went back, or on
             return find(request, (counts.record.header.source, counts.record.header.target))
+        if counts.record.phase == "committed" and ends == (counts.record.header.target, counts.record.header.source):
+            return Found(source, target, source_kube, target_kube, None, reverses=counts.record.header.migration)
         if not counts.record.over:
             known = counts.record.header
             raise PortableError(

@@ -16,10 +16,10 @@ from portable.plan import open_engine
 from portable.target import Request
 
 
-def open_move(request: Request, found: Found, emit: Emit, options: Options, *, reverses: str = "") -> Move:
+def open_move(request: Request, found: Found, emit: Emit, options: Options) -> Move:
     """Goes on with the journal that was found, unless it is over: then with a new one, which is not written yet.
 
-    `reverses`: the migration that this one takes back. Raises ClusterGone without a source.
+    Raises ClusterGone without a source.
     """
     if found.source_kube is None:
         raise ClusterGone(
@@ -34,7 +34,7 @@ def open_move(request: Request, found: Found, emit: Emit, options: Options, *, r
         target=found.target,
         source_kube=found.source_kube,
         target_kube=found.target_kube,
-        journal=_new_journal(found, reverses) if known is None or known.record.over else known,
+        journal=_new_journal(found) if known is None or known.record.over else known,
         engine=open_engine(request, emit),
         emit=emit,
         options=options,
@@ -58,7 +58,7 @@ def lease_of(move: Move) -> Lease:
     return Lease(move.target_side.kube if committed else move.source_kube, move.namespace)
 
 
-def _new_journal(found: Found, reverses: str) -> Journal:
+def _new_journal(found: Found) -> Journal:
     """Not written yet: a plan changes nothing."""
     assert found.source_kube is not None, "a migration begins at its source"
     header = Header(
@@ -70,6 +70,6 @@ def _new_journal(found: Found, reverses: str) -> Journal:
         stateless=is_stateless(found.source),
         started=journal.now(),
         by=shown(operator()),
-        reverses=reverses,
+        reverses=found.reverses,
     )
     return Journal(found.source_kube, found.source.app.namespace, Record(header, ()), "")

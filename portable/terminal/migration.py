@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from portable.terminal.console import count, duration, glyphs, printable
-from portable.terminal.tables import print_table
+from portable.terminal.tables import print_pairs, print_table
 
 if TYPE_CHECKING:
     from portable.migrate.flow import MigrateResult, MigrationStatus
@@ -49,7 +49,7 @@ def _contents(console: Console, plan: MigrationPlan) -> None:
             held = size(volume.bytes) + (f" in {count(volume.files, 'file')}" if volume.files is not None else "")
         words = f"{held}, of {size(volume.size)}; storage class {volume.storage or 'none'}"
         rows.append((f"volume {volume.claim}", words))
-    print_table(console, ("", ""), [(name, words) for name, words in rows if words])
+    print_pairs(console, [(f"  {name}", words) for name, words in rows if words])
 
 
 def _prediction(console: Console, plan: MigrationPlan) -> None:
@@ -61,8 +61,11 @@ def _prediction(console: Console, plan: MigrationPlan) -> None:
         console.print(Text("\nDowntime: none. The target serves before traffic moves", "good"))
         return
     console.print(Text(f"\nDowntime: at most {duration(plan.promise.downtime)}", "name"))
-    rows = [(f"  {part.name}", duration(part.seconds), part.why) for part in plan.promise.parts]
-    print_table(console, ("", "", ""), rows)
+    print_table(
+        console,
+        ("  part", "at most", "because"),
+        [(f"  {part.name}", duration(part.seconds), part.why) for part in plan.promise.parts],
+    )
 
 
 def print_status(console: Console, found: MigrationStatus) -> None:

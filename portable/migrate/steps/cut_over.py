@@ -59,16 +59,12 @@ def _told(cut: Cut) -> dict[str, object]:
 
 
 def _cut_back(move: Move, progress: Progress) -> None:
-    """The source's workloads must be ready by now to take its routes over again."""
-    from portable.migrate.cutover import back
+    """A source that stood still takes its routes back only once it is ready again: see `freeze`."""
+    from portable.migrate.cutover import Forwarding, back
 
     back(move.sides, move.emit)
-
-
-def forwarding_back(move: Move) -> None:
-    from portable.migrate.cutover import Forwarding
-
-    Forwarding(move.sides, move.emit).undo()
+    if not move.moves_data:  # it has never stopped
+        Forwarding(move.sides, move.emit).undo()
 
 
 def _watch(move: Move, progress: Progress) -> Facts:

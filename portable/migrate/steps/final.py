@@ -61,6 +61,7 @@ def _promote(move: Move, progress: Progress) -> Facts:
     for name, replication in move.replications.items():
         progress.note(f"{name} takes writes on the target")
         replication.promote()
+        replication.stop()  # while the source's database still runs: its slot would keep its log for ever
     before = move.record.facts("freeze")["before"]
     databases = {name: count for name, count in before.items() if name.partition("/")[2] in move.replications}
     replicas.scale_to_zero(move.source_kube, move.namespace, databases)

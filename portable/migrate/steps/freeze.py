@@ -9,7 +9,7 @@ from typing import Any
 from portable.compile.names import WORKLOAD_LABEL
 from portable.errors import ClusterError
 from portable.kube import Kube
-from portable.migrate import home_record, replicas
+from portable.migrate import home_record, journal, replicas
 from portable.migrate.move import Move, end_of, wait_until
 from portable.migrate.steps.step import Facts, MigrationStep
 from portable.polling import elapsed
@@ -67,6 +67,10 @@ def _thaw(move: Move, progress: Progress) -> None:
     running = {name: found for name, found in objects.workloads.items() if found.controller.kind != "Job"}
     with Watcher(kube, namespace, running, move.emit) as watcher:
         watcher.wait_all()
+    if objects.routes and any(entry.step == journal.CUT_OVER for entry in move.record.entries):
+        from portable.migrate.cutover import Forwarding
+
+        Forwarding(move.sides, move.emit).undo()
 
 
 def _wait_for_jobs(move: Move, progress: Progress) -> None:

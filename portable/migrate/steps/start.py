@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
+
 from portable.errors import ClusterError
 from portable.migrate import replicas
 from portable.migrate.asleep import asleep, rehearsing
 from portable.migrate.move import Move
+from portable.migrate.sides import Sides
 from portable.migrate.steps.freeze import wait_for_pods_gone
 from portable.migrate.steps.step import Facts, MigrationStep
 from portable.rollout.watch import Watcher
@@ -21,7 +25,17 @@ def _start(move: Move, progress: Progress) -> Facts:
     from portable.up import up
 
     done = up(move.request_for(move.target), emit=move.emit, publish=False)
-    return {"revision": done.revision, "seconds": round(done.seconds, 1)}
+    if move.record.header.reverses and has_routes(move):
+        _end_earlier_forwarding(move)
+    return {"revision": done.revision, "seconds": round(done.seconds, 1), "ready_at": time.time()}
+
+
+def _end_earlier_forwarding(move: Move) -> None:
+    """When the app moved away from here its routes led to where it comes back from now: that would go round in a circle."""
+    from portable.migrate.cutover import Forwarding
+
+    here, there = replace(move.target_side, role="source"), replace(move.source_side, role="target")
+    Forwarding(Sides(move.record.header.reverses, here, there), move.emit).remove()
 
 
 def _put_to_sleep(move: Move, progress: Progress) -> None:
