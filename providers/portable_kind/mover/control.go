@@ -172,6 +172,20 @@ func beat(far func() progress, tell func(progress)) (stop func()) {
 	return func() { close(over); <-ended }
 }
 
+// askMover hands a request to the mover of this pod and prints its answers: for a person with `kubectl exec`.
+func askMover(arguments []string) error {
+	conn, err := net.Dial("tcp", controlAddress)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if _, err := io.WriteString(conn, strings.Join(arguments, " ")+"\n"); err != nil {
+		return err
+	}
+	_, err = io.Copy(os.Stdout, conn)
+	return err
+}
+
 type status struct {
 	Sessions int    `json:"sessions"`
 	UID      int    `json:"uid"`

@@ -32,6 +32,9 @@ func main() {
 	if len(os.Args) > 1 && os.Args[1] == "routes" {
 		run, os.Args = routes, os.Args[1:]
 	}
+	if len(os.Args) > 1 && os.Args[1] == "ask" {
+		run, os.Args = askMover, os.Args[1:]
+	}
 	if err := run(os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, "mover:", err)
 		os.Exit(1)
