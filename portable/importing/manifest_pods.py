@@ -75,32 +75,37 @@ class _Contexts:
         users = {user for each in everything if (user := each.value("runAsUser")) is not None}
         not_root = any(each.value("runAsNonRoot") for each in everything)
         read_only = self._whole and all(each.value("readOnlyRootFilesystem") for each in self._own)
+        user = next(iter(users)) if len(users) == 1 else None
         for each in everything:
-            self._close(each)
-        found: dict[str, Any] = {"user": users.pop()} if len(users) == 1 else {}
-        if users:
+            self._close(each, user)
+        if len(users) > 1:
             everything[0].report(
                 None, "containers run as several users: not taken over", "`security.user` is the workload's"
             )
-        if not not_root and not found.get("user"):
+        found: dict[str, Any] = {"user": user} if user is not None else {}
+        if not not_root and not user:
             found["level"] = "baseline"
         paths = [*([] if read_only else ["/"]), *dict.fromkeys(writable)]
         return found | ({"writable": paths} if paths else {})
 
-    def _close(self, context: Section) -> None:
+    def _close(self, context: Section, user: Any) -> None:
         capabilities = context.section("capabilities")
         if capabilities is not None:
             capabilities.close({"add": "a patch can add them, with `security.level: privileged`"}, silent=("drop",))
-        if not context.value("privileged"):
-            context.take("privileged")
-        else:
-            context.report(
-                context.node.child("privileged"),
-                "privileged is not taken over",
-                "a patch can say so, with `security.level: privileged`",
-            )
-        usual = ("runAsGroup", "allowPrivilegeEscalation", "seccompProfile", "fsGroupChangePolicy")
-        context.close({"fsGroup": "volumes belong to the user's group, or to 1000"}, silent=usual)
+        # as portable has it: the group is the user's, and nobody is privileged
+        as_here = {"runAsGroup": user, "fsGroup": user, "privileged": False}
+        same = [
+            key for key, value in as_here.items() if context.node.child(key) is not None and context.value(key) == value
+        ]
+        reasons = {
+            "privileged": "a patch can say so, with `security.level: privileged`",
+            "runAsGroup": "the group is the user's",
+            "fsGroup": "volumes belong to the user's group, or to 1000",
+        }
+        for key in as_here.keys() - set(same):
+            if (node := context.node.child(key)) is not None:
+                context.report(node, f"{key} is not taken over", reasons[key])
+        context.close({}, silent=(*as_here, "allowPrivilegeEscalation", "seccompProfile", "fsGroupChangePolicy"))
 
 
 def _container(found: Found, section: Section, volumes: Volumes) -> dict[str, Any]:
@@ -159,7 +164,9 @@ def _word(section: Section, node: Node, word: str, variables: Mapping[str, str])
         if match[0] == "$$":
             return "$"
         known = variables.get(match[1])
-        if known is not None and "${" not in known.replace("$$", ""):
+        if known is None:
+            return match[0]  # no variable of the container: it stays as it is, as with a shell's $(command)
+        if "${" not in known.replace("$$", ""):
             return known.replace("$$", "$")
         section.report(node, f"{match[0]} is not replaced in a command here", "let a shell read the variable")
         return match[0]

@@ -229,6 +229,41 @@ def test_what_portable_renders_can_be_imported(tmp_path: Path) -> None:
                 assert holds(new.get(key, {}), asked), (name, key)
 
 
+def test_what_is_as_portable_has_it_anyway_is_not_listed(tmp_path: Path) -> None:
+    manifest = """\
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  replicas: 1
+  template:
+    spec:
+      serviceAccountName: default
+      securityContext: {fsGroup: 1000, runAsGroup: 1000, runAsNonRoot: true, runAsUser: 1000}
+      containers:
+      - name: web
+        image: web:1
+        command: [sh, -c, 'echo $(date) ${HOME} $(WHO)']
+        env: [{name: WHO, value: me}]
+        securityContext: {privileged: false, readOnlyRootFilesystem: true, allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}
+"""
+    result = read(tmp_path, manifest)
+    assert said(result) == []
+    spec = yaml.safe_load(result.text)["workloads"]["web"]
+    assert spec["security"] == {"user": 1000}
+    (container,) = containers(compiled(tmp_path)["Deployment/web"])
+    assert process_sees(container["command"][2]) == "echo $(date) ${HOME} me"
+    other = read_again(
+        tmp_path, manifest.replace("fsGroup: 1000", "fsGroup: 7").replace("privileged: false", "privileged: true")
+    )
+    assert sorted(said(other)) == ["fsGroup is not taken over", "privileged is not taken over"]
+
+
+def read_again(tmp_path: Path, text: str) -> Imported:
+    (tmp_path / "portable.yaml").unlink()
+    return read(tmp_path, text)
+
+
 def test_nothing_to_run_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="nothing that portable could run"):
         read(tmp_path, "apiVersion: v1\nkind: Service\nmetadata: {name: a}\n")
