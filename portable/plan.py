@@ -12,6 +12,7 @@ from portable import __version__
 from portable.clusters import cluster_resources, costs, made_anew
 from portable.errors import PlanStale, UsageError
 from portable.events import Emit
+from portable.secrets import own_namespace
 from portable.situation import Situation, look, missing_secrets
 from portable.steps import step
 from portable.target import Request, Target, open_target
@@ -73,6 +74,7 @@ def plan_target(target: Target, now: Situation, engine: Engine, emit: Emit) -> P
         if now.kube is None:
             app = engine.app_preview_offline(now.objects)
         else:
+            own_namespace(now.kube, now.objects)
             app = engine.app_preview(home, now.objects, now.kube, now.kube.kubeconfig)
     return Plan(
         title=f"{home.app} on {provider.title}, cluster {home.cluster}, namespace {now.objects.namespace}",

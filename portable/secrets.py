@@ -69,17 +69,23 @@ def list_secrets(kube: Kube | None, app: App, objects: Objects) -> list[SecretSt
 
 
 def ensure_namespace(kube: Kube, objects: Objects) -> None:
-    """Applies the compiled Namespace (with its Pod Security label) where there is none yet.
+    """Applies the compiled Namespace (with its Pod Security label) where there is none yet. Raises as `own_namespace` does."""
+    if own_namespace(kube, objects):
+        return
+    for item in objects.items:
+        if item.manifest["kind"] == "Namespace":
+            kube.apply(item.manifest)
+
+
+def own_namespace(kube: Kube, objects: Objects) -> bool:
+    """Whether the app's namespace is there.
 
     Raises ClusterError for one that is not this app's: `up` would close it to others' traffic, and `destroy` would delete it.
     """
     live = kube.get("v1", "Namespace", objects.namespace)
     if live is not None:
         _require_ours(live, objects)
-        return
-    for item in objects.items:
-        if item.manifest["kind"] == "Namespace":
-            kube.apply(item.manifest)
+    return live is not None
 
 
 def _require_ours(live: KubeObject, objects: Objects) -> None:

@@ -340,8 +340,9 @@ def test_a_namespace_of_somebody_elses_is_not_taken(
     kube.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": app, "labels": {"theirs": "yes"}}})
     (portable.folder / "kubeconfig").write_text(control_plane.kubeconfig)
     there = ("--cloud", "acme", "--context", "test", "--yes")
-    refused = portable("up", *there, code=1)
-    assert f"the namespace {app} exists and is not this app's" in refused.err
+    for command in (("plan", *there[:-1]), ("up", *there)):
+        refused = portable(*command, code=1)
+        assert f"the namespace {app} exists and is not this app's" in refused.err
     assert kube.list("networking.k8s.io/v1", "NetworkPolicy", app) == []
     portable("destroy", *there, "--destroy-data")
     assert kube.get("v1", "Namespace", app) is not None
