@@ -90,7 +90,7 @@ def _exchanged(session: Session, server: str) -> str:
     fields = {"grant_type": "access_token", "service": server, "access_token": session.arm_token()}
     # No client of the SDK's gives out the registry's own token, which is what `docker login` takes.
     with PipelineClient(f"https://{server}", policies=[RetryPolicy()]) as client:
-        response = client.send_request(HttpRequest("POST", "/oauth2/exchange", data=fields))
+        response = client.send_request(HttpRequest("POST", f"https://{server}/oauth2/exchange", data=fields))
         if response.status_code != 200:
             raise HttpResponseError(response=response)
         return str(response.json()["refresh_token"])

@@ -21,6 +21,7 @@ DOCUMENTS = (
     "serviceusage.v1",
     "file.v1",
     "dns.v1",
+    "artifactregistry.v1",
 )
 
 

@@ -1,0 +1,127 @@
+"""What every cloud's registry promises, held against the stand-ins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from portable.events import Event, Notice, nowhere
+from portable.provider import Registry
+from portable.spec.images import image_fault
+from portable.spec.model import Cluster
+from tests.contract.registries.services import REGION, SERVICES, Service
+
+pytestmark = pytest.mark.contract
+NAME = "shop/web-main"
+
+
+@pytest.fixture(params=SERVICES)
+def service(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Service]:
+    with SERVICES[request.param](tmp_path) as made:
+        yield made
+        assert set(made.calls) <= made.allowed, "a call that the printed permissions do not cover"
+
+
+def test_the_plugin_has_the_capability(service: Service) -> None:
+    assert isinstance(service.registry, Registry)
+
+
+def test_a_repository_is_made_once(service: Service) -> None:
+    said: list[Event] = []
+    made = service.registry.ensure_repository(service.cluster, NAME, said.append)
+    assert made == service.repository
+    assert image_fault(f"{made}:1.0") is None
+    assert any(isinstance(event, Notice) and "cost" in event.message for event in said)
+    said.clear()
+    assert service.registry.ensure_repository(service.cluster, NAME, said.append) == made
+    assert not [event for event in said if isinstance(event, Notice)]
+    assert service.registry.repository(service.cluster, NAME) == made
+
+
+def test_its_name_is_known_before_it_is_made(service: Service) -> None:
+    name = service.registry.repository(service.cluster, NAME)
+    assert name.endswith(f"/{NAME}")
+    assert not [call for call in service.calls if "Create" in call or "create" in call]
+
+
+def test_a_login_for_its_host(service: Service) -> None:
+    made = service.registry.ensure_repository(service.cluster, NAME, nowhere)
+    login = service.registry.registry_login(service.cluster)
+    assert login.username == service.username
+    assert login.password
+    assert service.password in login.password
+    assert login.password not in repr(login)
+    if service.username != "AWS":  # moto's endpoint has the account and region of its own
+        assert login.server == made.partition("/")[0]
+
+
+@pytest.mark.parametrize("image", ["docker.io/library/redis:7", "redis", "ghcr.io/acme/api:1", "public.ecr.aws/x/y:1"])
+def test_public_images_are_nobodys(service: Service, image: str) -> None:
+    assert not service.registry.owns_image(service.cluster, image)
+
+
+def test_its_own_images_are_its_own(tmp_path: Path) -> None:
+    own = {
+        "ecr": "123456789012.dkr.ecr.eu-central-1.amazonaws.com/portable/shop/web:1",
+        "artifact-registry": "europe-west1-docker.pkg.dev/acme-shop/portable/shop/web:1",
+        "container-registry": "portable0123456789abcdef.azurecr.io/shop/web:1",
+    }
+    for name, make in SERVICES.items():
+        with make(tmp_path) as service:
+            found = {of: service.registry.owns_image(service.cluster, image) for of, image in own.items()}
+            assert found == {of: of == name for of in own}
+
+
+def test_ecr_keeps_tags_as_they_are_and_throws_out_what_has_none(tmp_path: Path) -> None:
+    import json
+
+    with SERVICES["ecr"](tmp_path) as service:
+        service.registry.ensure_repository(service.cluster, NAME, nowhere)
+        client = service.more.client("ecr", REGION)
+        (live,) = client.describe_repositories()["repositories"]
+        assert live["imageTagMutability"] == "IMMUTABLE"
+        assert live["imageScanningConfiguration"]["scanOnPush"] is True
+        policy = json.loads(client.get_lifecycle_policy(repositoryName=live["repositoryName"])["lifecyclePolicyText"])
+        assert [rule["selection"]["tagStatus"] for rule in policy["rules"]] == ["untagged"]
+
+
+def test_artifact_registry_keeps_tags_as_they_are(tmp_path: Path) -> None:
+    with SERVICES["artifact-registry"](tmp_path) as service:
+        service.registry.ensure_repository(service.cluster, NAME, nowhere)
+        (live,) = service.more.repositories.values()
+        assert live["format"] == "DOCKER"
+        assert live["dockerConfig"] == {"immutableTags": True}
+
+
+def test_acr_as_microsofts_own_client_sees_it(tmp_path: Path) -> None:
+    """And the identity of the cluster's kubelets may pull."""
+    from azure.mgmt.containerregistry import ContainerRegistryManagementClient
+
+    from portable_azure import configuration, registry
+
+    with SERVICES["container-registry"](tmp_path) as service:
+        stand_in, session = service.more
+        service.registry.ensure_repository(service.cluster, NAME, nowhere)
+        client = ContainerRegistryManagementClient(
+            session.credential,
+            session.subscription,
+            base_url=configuration.endpoint(),
+            api_version="2025-11-01",
+            credential_scopes=["https://management.azure.com/.default"],
+        )
+        (name,) = stand_in.registries
+        live = client.registries.get(registry.GROUP, name)
+        assert live.sku is not None
+        assert live.sku.name == "Basic"
+        assert live.admin_user_enabled is False
+        assert f"{live.login_server}/{NAME}" == service.repository
+        assert not [one for one in stand_in.account.things if "roleassignments" in one], "there is no cluster to let in"
+
+
+def test_other_regions_have_other_registries(tmp_path: Path) -> None:
+    for name in ("ecr", "artifact-registry"):
+        with SERVICES[name](tmp_path) as service:
+            elsewhere = service.registry.repository(Cluster("shop", region="us-east-1"), NAME)
+            assert "us-east-1" in elsewhere
