@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -232,7 +233,7 @@ def test_where_an_image_cannot_come_from_is_said_with_what_to_do(
     here = side(tmp_path, None, "shop")
     monkeypatch.delenv(images.ENVIRONMENT, raising=False)
     assert mover_image(here) == images.LOCAL_IMAGE
-    elsewhere = replace(here, app=replace(here.app, provider=cast("Provider", object())))
+    elsewhere = replace(here, app=replace(here.app, provider=cast("Provider", SimpleNamespace(title="elsewhere"))))
     with pytest.raises(ClusterError) as refused:
         mover_image(elsewhere)
     assert images.ENVIRONMENT in refused.value.fix

@@ -1,0 +1,174 @@
+"""Movers, in containers of their own: awkward files, what disturbs a copy, and what it takes to prove that one is whole."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from portable.events import nowhere
+from portable_kind import docker, mover_image
+from tests.e2e.movers_in_docker import movers, wait_for_sessions
+from tests.e2e.volumes_moving import USER, allocated, fill, fill_awkwardly, listing
+
+pytestmark = pytest.mark.e2e
+
+BIG = 256 << 20
+
+
+@pytest.fixture(scope="module", autouse=True)
+def image() -> None:
+    if mover_image.is_missing():
+        mover_image.build(nowhere)
+
+
+def write_big(path: Path) -> None:
+    block = random.Random(7).randbytes(1 << 20)
+    with path.open("wb") as file:
+        for number in range(BIG >> 20):
+            file.write(number.to_bytes(8, "big") + block[8:])
+
+
+@pytest.mark.parametrize("user", [0, USER])
+def test_awkward_files_arrive_as_they_are(user: int, tmp_path: Path) -> None:
+    with movers(tmp_path, user=user) as pair:
+        fill_awkwardly(pair.source, others=user == 0)
+        assert pair.result("survey")["needs_root"] == ""
+        pair.result("copy")
+        _change(pair.source)
+        pair.result("copy", compress=True)
+        final = pair.result("copy", final=True)
+        assert listing(pair.source) == listing(pair.target)
+        assert allocated(pair.target / "sparse") <= allocated(pair.source / "sparse") + (1 << 20)
+        assert pair.result("copy", final=True)["changed_files"] == 0, "what is the same is not sent again"
+        proof = pair.result("verify")
+        assert not proof["differences"]
+        assert (proof["files"], proof["bytes"]) == (final["files"], final["bytes"])
+
+
+def _change(source: Path) -> None:
+    """What happens to files between two copies: also folders that become files, links that break up, deletions."""
+    with (source / "sparse").open("r+b") as file:
+        file.seek(40 << 20)
+        file.write(b"changed")
+    (source / "plain").unlink()
+    (source / "readonly").unlink()
+    (source / "readonly").write_bytes(b"new, and still nobody's to write")
+    os.chmod(source / "readonly", 0o400)
+    shutil.rmtree(source / "empty folder")
+    (source / "empty folder").write_text("now a file")
+    (source / "link").unlink()
+    (source / "link").mkdir()
+    (source / "link" / "in it").write_text("now a folder")
+    (source / "deep" / "another name").unlink()
+    (source / "deep" / "another name").write_text("no link any more")
+    for name in ("readonly", "empty folder", "link", "link/in it", "deep/another name"):
+        os.chown(source / name, USER, USER)
+
+
+def test_a_user_who_cannot_make_it_all_says_why(tmp_path: Path) -> None:
+    with movers(tmp_path, user=USER) as pair:
+        fill_awkwardly(pair.source, others=True)
+        assert "another" in pair.result("survey")["needs_root"]
+
+
+def test_a_proof_finds_what_no_listing_shows_and_the_next_copy_mends_it(tmp_path: Path) -> None:
+    with movers(tmp_path) as pair:
+        fill(pair.source, 300, 2000)
+        pair.result("copy", final=True)
+        victim = pair.target / "0001" / "000123"
+        stat = victim.stat()
+        victim.write_bytes(b"x" * stat.st_size)
+        os.utime(victim, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+        (extra,) = pair.result("verify")["differences"]
+        assert "000123" in extra
+        assert "content" in extra
+        assert pair.result("copy", final=True)["changed_files"] == 1
+        assert not pair.result("verify")["differences"]
+
+
+def test_an_empty_source_does_not_empty_the_target(tmp_path: Path) -> None:
+    with movers(tmp_path) as pair:
+        fill(pair.target, 3, 100)
+        before = listing(pair.target)
+        assert pair.ask("copy", final=True)["error"]["kind"] == "empty"
+        assert listing(pair.target) == before
+
+
+@pytest.mark.parametrize("disturbance", ["killed", "cut"])
+def test_a_copy_that_was_disturbed_says_so_and_goes_on_where_it_was(disturbance: str, tmp_path: Path) -> None:
+    with movers(tmp_path) as pair:
+        write_big(pair.source / "big")
+        copying = pair.run_until_bytes(BIG // 8)
+        target = pair.containers["target"]
+        docker.run("pause", target)
+        out, _ = copying.communicate(timeout=60)
+        assert '"kind":"disconnected"' in out.splitlines()[-1]
+        arrived = (pair.target / "big").stat().st_size
+        assert 0 < arrived < BIG
+        if disturbance == "killed":
+            docker.run("kill", target)
+            docker.run("start", target)
+        else:
+            docker.run("unpause", target)
+        wait_for_sessions(pair)
+        again = pair.result("copy", final=True)
+        assert again["sent_bytes"] < BIG - arrived // 2, "the part that had arrived is not sent again"
+        assert not pair.result("verify")["differences"]
+
+
+def test_a_full_disk_is_named_with_its_sizes(tmp_path: Path) -> None:
+    with movers(tmp_path, target_size="20m") as pair:
+        write_big(pair.source / "big")
+        error = pair.ask("copy")["error"]
+        assert error["kind"] == "full"
+        assert error["path"] == "big"
+        assert error["size"] == 20 << 20
+        assert error["free"] < 1 << 20
+
+
+def test_who_has_other_keys_is_not_let_in(tmp_path: Path) -> None:
+    with movers(tmp_path, foreign=True) as pair:
+        fill(pair.source, 3, 100)
+        time.sleep(2)  # so that it has tried
+        assert pair.result("status")["sessions"] == 0
+        assert "refused" in _logs(pair.containers["target"])
+        assert not listing(pair.target)
+
+
+def test_a_file_that_is_written_to_while_it_is_copied_is_whole_in_the_end(tmp_path: Path) -> None:
+    with movers(tmp_path) as pair:
+        fill(pair.source, 200, 1000)
+        write_big(pair.source / "big")
+        copying = pair.run_until_bytes(1 << 20)
+        with (pair.source / "big").open("r+b") as file:
+            for at in range(0, BIG, 16 << 20):
+                file.seek(at)
+                file.write(b"written meanwhile")
+        (pair.source / "0001" / "000150").unlink()
+        out, _ = copying.communicate(timeout=60)
+        assert '"result"' in out.splitlines()[-1], out.splitlines()[-1]
+        pair.result("copy", final=True)
+        assert not pair.result("verify")["differences"]
+
+
+def test_memory_does_not_grow_with_the_data(tmp_path: Path) -> None:
+    """The target may use 96 MiB, page cache included, for a file of more than twice that."""
+    with movers(tmp_path, target_memory="96m") as pair:
+        write_big(pair.source / "big")
+        fill(pair.source, 2000, 100)
+        pair.result("copy", final=True)
+        assert not pair.result("verify")["differences"]
+        for role in ("source", "target"):
+            peak = int(pair.result("status", role)["peak_memory"].split()[0])
+            assert peak < 128 << 10, f"{role}: {peak} KiB"
+
+
+def _logs(container: str) -> str:
+    done = subprocess.run([docker.client(), "logs", container], capture_output=True, text=True, check=True)
+    return done.stdout + done.stderr
