@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 from portable.compile.app import pod_template
 from portable.compile.names import WORKLOAD_LABEL
 from portable.compile.objects import Item
+from portable.provider import Registry
 from portable.spec.model import Database, Volume
 from portable.spec.quantities import parse_quantity
+from portable.target import compile_target
 
 if TYPE_CHECKING:
     from portable.migrate.databases import Way
@@ -131,12 +133,27 @@ def _refusals(source: Side, target: Target, ways: tuple[Way, ...]) -> Iterator[s
     for way in ways:
         if way.how == "refused":
             yield f"resources.{way.name}: {way.why}"
+    yield from _private_images(source, target)
     if target.home.cloud != source.app.home.cloud:
         for workload in source.app.app.workloads.values():
             if workload.identity:
                 yield (
                     f"workloads.{workload.name}.identity: {workload.identity!r} is an identity of {source.app.provider.title}, which"
                     f" {target.provider.title} does not know: leave it out while the app moves, then name one of the new cloud's"
+                )
+
+
+def _private_images(source: Side, target: Target) -> Iterator[str]:
+    """Images that the target would pull from a registry that only the source's cloud can read."""
+    provider, cluster = source.app.provider, source.app.app.cluster
+    if not isinstance(provider, Registry) or target.home.cloud == source.app.home.cloud:
+        return
+    for workload in compile_target(target).workloads.values():
+        for image in workload.images:
+            if provider.owns_image(cluster, image):
+                yield (
+                    f"workloads.{workload.name}: the image {image} lies in a registry that is private to {provider.title}: name"
+                    f" one of {target.provider.title}'s own in a patch for {target.home.cloud}, and it is copied there by its digest"
                 )
 
 

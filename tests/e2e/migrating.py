@@ -1,0 +1,227 @@
+"""A world to migrate in: two real clusters behind two stand-in clouds, one user who has both, and apps that keep what they are told."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import signal
+import ssl
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from portable.compile.images import OFFICIAL
+from portable.kube import Kube
+from portable.migrate.transfer.images import ENVIRONMENT, LOCAL_IMAGE
+from tests.clouds.cluster_behind import ClusterBehind, cluster_behind, load_images, serve_disks
+from tests.clouds.load_balancers import load_balancers
+from tests.clouds.standing import CLOUDS
+from tests.e2e.conftest import PORTABLE, Portable, Run
+from tests.e2e.web import Answer, fetch
+
+# cloud -> the driver and the Ingress class that its profile names
+_SERVED = {"eks": ("ebs.csi.eks.amazonaws.com", "portable-alb"), "gke": ("pd.csi.storage.gke.io", "gce")}
+ENDS = ("eks", "gke")
+
+
+def trusting_all() -> ssl.SSLContext:
+    """Each side has a certificate of its own, and the second is not made yet when a load begins. Whether they are valid is
+    tests/e2e/test_cutover.py's question."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
+
+
+@dataclass(frozen=True)
+class Place:
+    """One side: the cluster behind the cloud, and where its load balancer answers."""
+
+    cloud: str
+    behind: ClusterBehind
+    address: str
+
+    @property
+    def kube(self) -> Kube:
+        return self.behind.kube
+
+
+@dataclass
+class MovingApp:
+    """An app of its own spec, and everything that it was told and has acknowledged."""
+
+    name: str
+    file: Path
+    host: str
+    portable: Portable
+    places: Mapping[str, Place]
+    uploaded: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def namespace(self) -> str:
+        return f"{self.name}-prod"
+
+    def run(self, *command: str | Path, code: int | None = 0, timeout: float = 420) -> Run:
+        named = () if command[0] in ("up", "destroy", "plan", "status", "drift") else ("--file",)
+        return self.portable(*command, "-e", "prod", *named, self.file, code=code, timeout=timeout)
+
+    def migrate(self, *command: str, code: int | None = 0) -> Run:
+        return self.run("migrate", *command, "--yes", "--output", "json", "--watch", "2", code=code)
+
+    def ask(self, cloud: str, path: str, method: str = "GET", body: Any = None) -> Answer:
+        place = self.places[cloud]
+        url = f"https://{self.host}{path}"
+        return fetch(url, method=method, body=body, trust=trusting_all(), address=place.address)
+
+    def upload(self, cloud: str, name: str, body: bytes) -> None:
+        answer = self.ask(cloud, f"/uploads/{name}", "PUT", body)
+        assert answer.status == 201, answer
+        self.uploaded[name] = hashlib.sha256(body).hexdigest()
+
+    def differing(self, cloud: str) -> list[str]:
+        """Files whose content there is not what was acknowledged."""
+
+        def differs(entry: tuple[str, str]) -> str:
+            answer = self.ask(cloud, f"/uploads/{entry[0]}")
+            same = answer.status == 200 and hashlib.sha256(answer.body).hexdigest() == entry[1]
+            return "" if same else entry[0]
+
+        with ThreadPoolExecutor(8) as pool:
+            return [name for name in pool.map(differs, self.uploaded.items()) if name]
+
+    def pods(self, cloud: str) -> list[str]:
+        """The app's own that run, there."""
+        found = self.places[cloud].kube.list("v1", "Pod", self.namespace, label_selector="portable.dev/workload")
+        return [
+            pod["metadata"]["name"]
+            for pod in found
+            if pod["status"].get("phase") in ("Running", "Pending") and "deletionTimestamp" not in pod["metadata"]
+        ]
+
+    def start(self, *command: str) -> Started:
+        """`portable migrate ...` as a process that a test may end."""
+        log = self.file.with_name(f"{time.monotonic_ns()}.jsonl")
+        arguments = [
+            PORTABLE,
+            "migrate",
+            *command,
+            "-e",
+            "prod",
+            "--file",
+            self.file,
+            "--output",
+            "json",
+            "--watch",
+            "2",
+        ]
+        with log.open("w") as out:
+            process = subprocess.Popen(
+                arguments,
+                env=dict(self.portable.env),
+                cwd=self.portable.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+            )
+        return Started(process, log)
+
+
+@dataclass(frozen=True)
+class Started:
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def events(self) -> list[dict[str, Any]]:
+        """Whole lines so far."""
+        return [json.loads(line) for line in self.log.read_text().split("\n")[:-1] if line.startswith("{")]
+
+    def wait_for_step(self, name: str, *, patience: float = 240.0) -> bool:
+        """Whether the step began before the process ended."""
+        deadline = time.monotonic() + patience
+        while time.monotonic() < deadline:
+            ended = self.process.poll() is not None
+            if any(event.get("name") == name and event.get("status") == "started" for event in self.events()):
+                return True
+            if ended:
+                return False
+            time.sleep(0.05)
+        raise AssertionError(f"the step {name} did not begin within {patience:.0f} s:\n{self.log.read_text()[-3000:]}")
+
+    def kill(self) -> None:
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait(timeout=30)
+
+    def ended(self, timeout: float = 420) -> tuple[int, list[dict[str, Any]]]:
+        return self.process.wait(timeout=timeout), self.events()
+
+
+@dataclass(frozen=True)
+class World:
+    folder: Path
+    portable: Portable
+    places: Mapping[str, Place]
+
+    def app(self, name: str, spec: str, host: str) -> MovingApp:
+        folder = self.folder / name
+        folder.mkdir(exist_ok=True)
+        file = folder / "portable.yaml"
+        file.write_text(spec)
+        return MovingApp(name, file, host, self.portable, self.places)
+
+
+@contextmanager
+def world(folder: Path, environment: Callable[[Path, Any], dict[str, str]]) -> Iterator[World]:
+    """Both clusters are made at once."""
+    with ExitStack() as stack:
+        folders = [folder / cloud for cloud in ENDS]
+        for each in folders:
+            each.mkdir()
+        with ThreadPoolExecutor(2) as pool:
+            behinds = list(pool.map(lambda each: stack.enter_context(cluster_behind(each)), folders))
+        env: dict[str, str] = {}
+        places = {}
+        for cloud, behind, each in zip(ENDS, behinds, folders, strict=True):
+            driver, ingress = _SERVED[cloud]
+            load_images(behind, ["shop/app:1.0", "hello:1.0", LOCAL_IMAGE], OFFICIAL)
+            serve_disks(behind.kube, driver)
+            balancer = stack.enter_context(load_balancers(behind.kube, [ingress]))[ingress]
+            standing = stack.enter_context(CLOUDS[cloud](each, behind))
+            env |= environment(folder, standing)
+            places[cloud] = Place(cloud, behind, balancer.address)
+        env |= {ENVIRONMENT: LOCAL_IMAGE}
+        yield World(folder, Portable(folder, env), places)
+
+
+def downtime(result: Mapping[str, Any]) -> str:
+    """What a migration has promised and kept, on one line."""
+    promised = {part["name"]: part["seconds"] for part in result["promise"]["parts"]}
+    parts = [
+        f"{name} {seconds:.1f} of {promised.get(name, 0):.0f}" for name, seconds in result["kept"]["parts"].items()
+    ]
+    whole = f"downtime {result['kept']['downtime']:.1f} s of at most {result['promise']['downtime']:.0f} s"
+    return f"{whole} ({', '.join(parts)}), whole migration {result['kept']['total']:.0f} s"
+
+
+def objects(kube: Kube, namespace: str) -> dict[str, Any]:
+    """What the app's objects are, without what a server writes, of the kinds that an app has."""
+    kinds: Sequence[tuple[str, str]] = (
+        ("apps/v1", "Deployment"),
+        ("apps/v1", "StatefulSet"),
+        ("batch/v1", "CronJob"),
+        ("v1", "Service"),
+        ("networking.k8s.io/v1", "Ingress"),
+        ("v1", "PersistentVolumeClaim"),
+        ("autoscaling/v2", "HorizontalPodAutoscaler"),
+        ("policy/v1", "PodDisruptionBudget"),
+        ("networking.k8s.io/v1", "NetworkPolicy"),
+    )
+    found: dict[str, Any] = {}
+    for version, kind in kinds:
+        for live in kube.list(version, kind, namespace):
+            if live["metadata"].get("labels", {}).get("app.kubernetes.io/managed-by") == "portable":
+                found[f"{kind}/{live['metadata']['name']}"] = live["spec"]
+    return found

@@ -1,0 +1,221 @@
+"""`portable migrate` from one cloud to another and back: two real clusters behind stand-in clouds, the shop under load, faults.
+
+The tests stand in order: the shop goes forth under load, comes back with what was written meanwhile, and a smaller app goes through
+faults. The long table of faults is run by `make soak`.
+"""
+
+from __future__ import annotations
+
+import random
+import secrets
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests import soak
+from tests.clouds.standing import StandIn
+from tests.e2e.conftest import ROOT, Portable
+from tests.e2e.migrating import ENDS, MovingApp, World, downtime, objects, trusting_all, world
+from tests.e2e.test_clouds import environment
+from tests.load import Stream, load
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
+Say = Callable[[str], None]
+SOURCE, TARGET = ENDS
+_FILES = soak.size(300, 20_000)
+_LARGE = soak.size(4, 512) * 1024 * 1024
+# Steps in which `portable` is killed.
+STEPS = (
+    "cluster", "secrets", "asleep", "path", "seed", "freeze", "final", "verify", "start", "smoke", "cut-over", "watch", "commit",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def there(images: None, portable: Portable, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    def settings(folder: Path, standing: StandIn) -> dict[str, str]:
+        return environment(folder, standing)
+
+    with world(tmp_path_factory.mktemp("migrating"), settings) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def shop(there: World) -> MovingApp:
+    spec = yaml.safe_load((ROOT / "examples" / "shop" / "portable.yaml").read_text())
+    spec["metadata"]["name"] = "shop"
+    spec["environments"] = {"prod": {"cloud": SOURCE}}
+    app = there.app("shop", yaml.safe_dump(spec, sort_keys=False), "shop.localhost")
+    shutil.copytree(ROOT / "examples" / "shop" / "config", app.file.parent / "config")
+    token = app.file.with_name("token.txt")
+    token.write_text(secrets.token_hex(16))
+    app.run("up", "--yes", "--secret", f"api-token={token}")
+    token.unlink()
+    for number in range(_FILES):
+        app.uploaded[f"small-{number}"] = ""
+    _fill(app)
+    return app
+
+
+def _fill(app: MovingApp) -> None:
+    """Small files and one large one, by the app itself."""
+    names = [name for name, digest in app.uploaded.items() if not digest]
+    threads = [
+        threading.Thread(
+            target=lambda part: [app.upload(SOURCE, name, name.encode() * 50) for name in part], args=(part,)
+        )
+        for part in (names[n::4] for n in range(4))
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    app.upload(SOURCE, "large", random.Random(1).randbytes(_LARGE))
+
+
+def test_a_plan_touches_nothing_and_says_what_would_move(shop: MovingApp) -> None:
+    plan = shop.run("migrate", SOURCE, TARGET, "--plan", "--output", "json").json()
+    assert {way["name"]: way["how"] for way in plan["inventory"]["databases"]} == {
+        "db": "replication",
+        "cache": "replication",
+    }
+    assert "files-uploads-0" in [volume["claim"] for volume in plan["inventory"]["volumes"]]
+    assert plan["inventory"]["refusals"] == []
+    assert plan["promise"]["downtime"] > 0
+    assert shop.run("migrate", "status", code=1).code == 1, "there is no migration"
+
+
+def test_the_shop_goes_to_another_cloud_under_load(shop: MovingApp, say: Say) -> None:
+    """Every acknowledged write is there, content is equal, and no longer gap than was promised."""
+    shop.migrate(SOURCE, TARGET, "--stage")
+    writes = Stream("writes", rate=5, path="/api/items", method="POST", body=lambda n: f'{{"name": "write-{n}"}}'.encode(), patience=3)  # fmt: skip
+    reads = Stream("reads", rate=5, path="/healthz", patience=3)
+    place = shop.places[SOURCE]
+    with load(f"https://{shop.host}/", writes, reads, address=place.address, trust=trusting_all()) as record:
+        time.sleep(2)
+        result = shop.migrate(SOURCE, TARGET).events()[-1]
+        time.sleep(2)
+    assert result["phase"] == "committed", result
+    acknowledged = {f"write-{each.number}" for each in record.responses if each.stream == "writes" and each.good}
+    items = {item["name"] for item in shop.ask(TARGET, "/api/items").json()["items"]}
+    assert acknowledged - items == set(), "every acknowledged write is there"
+    assert len(acknowledged) > 20
+    assert shop.differing(TARGET) == []
+    said = record.summary()
+    say(f"shop {SOURCE} -> {TARGET}: {downtime(result)}; by the old address: {said}")
+    assert result["kept"]["downtime"] <= result["promise"]["downtime"]
+    assert said.longest_gap <= result["promise"]["downtime"]
+    assert shop.pods(SOURCE) == [], "nothing of it runs on both sides"
+
+
+def test_the_side_that_was_left_is_fenced_and_names_the_line(shop: MovingApp) -> None:
+    error = shop.run("up", "--yes", "--output", "json", code=1).error()
+    assert f"has moved to {TARGET.replace('gke', 'gcp')}" in error["message"]
+    line = next(n for n, text in enumerate(shop.file.read_text().splitlines(), 1) if "cloud:" in text)
+    assert f"line {line} of " in error["fix"]
+    assert "environments.prod.cloud: gcp" in error["fix"]
+    for command in (("destroy", "--yes"), ("drift", "--fix", "--yes")):
+        assert shop.run(*command, "--output", "json", code=1).code == 1, command
+
+
+def test_it_comes_back_with_what_was_written_meanwhile(shop: MovingApp, say: Say) -> None:
+    before = objects(shop.places[TARGET].kube, shop.namespace)
+    shop.upload(TARGET, "meanwhile", b"written on the target")
+    shop.ask(TARGET, "/api/items", "POST", {"name": "meanwhile"})
+    result = shop.migrate("rollback").events()[-1]
+    assert (result["phase"], result["home"]["cloud"]) == ("committed", "aws")
+    say(f"shop {TARGET} -> {SOURCE}: {downtime(result)}")
+    assert shop.differing(SOURCE) == []
+    assert "meanwhile" in {item["name"] for item in shop.ask(SOURCE, "/api/items").json()["items"]}
+    assert shop.run("up", "--yes", "--output", "json").events()[-1]["event"] == "result"
+    after = objects(shop.places[SOURCE].kube, shop.namespace)
+    assert after.keys() == before.keys()
+
+
+def test_finalize_leaves_nothing_there(shop: MovingApp) -> None:
+    result = shop.run("migrate", "finalize", "--yes", "--keep-cluster", "--output", "json").events()[-1]
+    assert result["phase"] == "finalized"
+    assert shop.places[TARGET].kube.get("v1", "Namespace", shop.namespace) is None
+    assert shop.differing(SOURCE) == []
+    shop.run("destroy", "--yes", "--destroy-data", "--keep-cluster")
+
+
+# -- faults ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def files(there: World) -> MovingApp:
+    """A workload with a volume, and nothing else: what faults are tried on."""
+    uploads: dict[str, Any] = {
+        "kind": "stateful",
+        "containers": {
+            "main": {
+                "image": "shop/app:1.0",
+                "args": ["uploads"],
+                "variables": {"UPLOADS_DIR": "/var/uploads"},
+                "volumes": {"/var/uploads": {"source": "${resources.files}"}},
+                "readinessProbe": {"httpGet": {"path": "/readyz", "port": 8080}},
+                "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}},
+            }
+        },
+        "service": {"ports": {"http": {"port": 8080}}},
+        "routes": {"up": {"host": "files.localhost", "path": "/", "port": "http", "tls": "auto"}},
+        "rollout": {"timeout": "3m"},
+    }
+    spec = {
+        "apiVersion": "portable/v1",
+        "kind": "App",
+        "metadata": {"name": "files"},
+        "workloads": {"uploads": uploads},
+        "resources": {"files": {"type": "volume", "size": "1Gi"}},
+        "environments": {"prod": {"cloud": SOURCE}},
+    }
+    app = there.app("files", yaml.safe_dump(spec, sort_keys=False), "files.localhost")
+    app.run("up", "--yes")
+    for number in range(20):
+        app.upload(SOURCE, f"f{number}", f"content {number}".encode())
+    return app
+
+
+def _chosen(cases: tuple[str, ...], say: Say) -> list[str]:
+    import os
+
+    seed = int(os.environ.get("PORTABLE_SEED", random.randrange(10**6)))
+    say(f"faults of a migration: PORTABLE_SEED={seed}")
+    return list(cases) if soak.SOAK else random.Random(seed).sample(cases, 1)
+
+
+def test_two_operators(files: MovingApp) -> None:
+    """The second is refused, by the name of the first."""
+    first = files.start(SOURCE, TARGET, "--stage", "--yes")
+    assert first.wait_for_step("path")
+    error = files.migrate(SOURCE, TARGET, "--stage", code=1).error()
+    assert "another operator works on this migration" in error["message"]
+    assert f"process {first.process.pid}" in error["message"]
+    code, events = first.ended()
+    assert code == 0, events[-1]
+
+
+def test_killed_at_any_step_it_goes_on(files: MovingApp, say: Say) -> None:
+    """Forth and back again, killed once on each way; `resume` finds the migration by itself."""
+    at, to = SOURCE, TARGET
+    for name in _chosen(STEPS, say):
+        run = files.start(at, to, "--yes")
+        began = run.wait_for_step(name)
+        run.kill()
+        assert began, f"{name}: {run.events()[-1]}"
+        result = files.run("migrate", "resume", at, to, "--watch", "2", "--output", "json").events()[-1]
+        assert result["phase"] == "committed", (name, result)
+        assert files.differing(to) == [], name
+        assert files.pods(at) == [], f"{name}: it serves from both sides"
+        say(f"killed at {name}, {at} -> {to}: resumed; downtime {result['kept']['downtime']:.1f} s, the kill included")
+        files.upload(to, f"after-{name}", name.encode())
+        at, to = to, at
+    if at == TARGET:
+        files.migrate("rollback")
+    assert files.differing(SOURCE) == []
