@@ -88,8 +88,11 @@ class Process:
 
     def _send(self, channel: int, data: bytes) -> None:
         from httpx2.websockets import WebSocketDisconnect, WebSocketNetworkError
+        from wsproto.utilities import LocalProtocolError
 
-        with suppress(WebSocketDisconnect, WebSocketNetworkError, OSError):  # it has ended: `read` says how
+        with suppress(
+            WebSocketDisconnect, WebSocketNetworkError, LocalProtocolError, OSError
+        ):  # it has ended: `read` says how
             self._session.send_bytes(bytes((channel,)) + data)
 
 

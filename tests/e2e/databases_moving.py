@@ -33,7 +33,13 @@ _POSTGRES = {
     "kept": """for ((i = 1; SECONDS < 90; i++)); do echo "INSERT INTO acknowledged VALUES ('kept', $i) RETURNING number;"; done |
       psql -qAtX -v ON_ERROR_STOP=1 -h "$HOSTNAME" || exit 0""",
 }
-_REDIS = """for ((i = 1; SECONDS < 90; i++)); do echo "RPUSH acknowledged $i"; done | redis-cli -e || exit 0"""
+_REDIS = """coproc CLIENT { redis-cli; }
+for ((i = 1; SECONDS < 90; i++)); do
+  echo "RPUSH acknowledged $i" >&"${CLIENT[1]}"
+  read -r said <&"${CLIENT[0]}"
+  case $said in "" | *[!0-9]*) exit 0 ;; esac
+  echo "$said"
+done"""
 
 
 @dataclass

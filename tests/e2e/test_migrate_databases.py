@@ -132,13 +132,15 @@ def test_every_acknowledged_postgres_write_arrives(moving: Moving, say: Callable
         time.sleep(_WRITING)
         began = time.monotonic()
         position = replication.fence_source()
-    fenced = time.monotonic() - began
-    moving.replication("db").caught_up(position, _CATCH_UP)
-    source, target = replication.digests()
+        moving.replication("db").caught_up(position, _CATCH_UP)
+        caught_up = time.monotonic()
+        source, target = replication.digests()
+        compared = time.monotonic()
+        moving.replication("db").promote()
+        ended = time.monotonic()
     assert source == target
-    began = time.monotonic()
-    moving.replication("db").promote()
-    say(f"postgres: fenced in {fenced:.2f} s, promoted in {time.monotonic() - began:.2f} s")
+    parts = f"{caught_up - began:.2f} s, compared in {compared - caught_up:.2f} s, promoted in {ended - compared:.2f} s"
+    say(f"postgres: fenced and caught up in {parts}")
     for writer in (fresh, kept):
         assert writer.acknowledged, "nothing was written: the test shows nothing"
         stored = moving.sql(moving.target, "SELECT number FROM acknowledged;").split()
@@ -152,11 +154,10 @@ def test_every_acknowledged_redis_write_arrives(moving: Moving, say: Callable[[s
         time.sleep(_WRITING)
         began = time.monotonic()
         position = replication.fence_source()
-    moving.replication("cache").caught_up(position, _CATCH_UP)
-    moving.replication("cache").promote()
-    say(
-        f"redis: fenced to promoted in {time.monotonic() - began:.2f} s, {len(writer.acknowledged)} acknowledged writes"
-    )
+        moving.replication("cache").caught_up(position, _CATCH_UP)
+        moving.replication("cache").promote()
+        seconds = time.monotonic() - began
+    say(f"redis: fenced to promoted in {seconds:.2f} s, {len(writer.acknowledged)} acknowledged writes")
     assert writer.acknowledged, "nothing was written: the test shows nothing"
     assert int(moving.redis(moving.target, "LLEN acknowledged")) >= max(writer.acknowledged)
     source, target = replication.digests()

@@ -130,7 +130,7 @@ class Redis:
     def _digest(self, side: Side, at: int) -> str:
         from portable.migrate.databases.redis_digest import SCRIPT
 
-        return self._shell(SCRIPT, side=side, given=str(at), timeout=SYNC_SECONDS)
+        return self._shell(SCRIPT, side=side, given=f"{at}\n", timeout=SYNC_SECONDS)
 
     # -- back ------------------------------------------------------------------------------------------------------
 
