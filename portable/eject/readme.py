@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from portable import __version__
 from portable.compile.objects import Objects
+from portable.secrets import DOCKER_CONFIG_KEY
 
 
 def text(
@@ -50,7 +51,11 @@ def _kubectl(objects: Mapping[str, Objects], paths: set[str]) -> list[str]:
 
 def _secrets(objects: Objects) -> list[str]:
     given = [secret for secret in objects.expected if not secret.certificate_hosts]
-    lines = [f"- `{secret.name}` ({', '.join(secret.keys)}): values that you give" for secret in given]
+    lines = [
+        f"- `{secret.name}` ({', '.join(secret.keys)}): values that you give"
+        + (", in the form of ~/.docker/config.json" if DOCKER_CONFIG_KEY in secret.keys else "")
+        for secret in given
+    ]
     lines += [
         f"- `{secret.name}`: a certificate for {', '.join(secret.certificate_hosts)}; without one it signs itself"
         for secret in objects.expected

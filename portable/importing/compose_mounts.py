@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from portable.importing.draft import Section, escaped, label, scalar
+from portable.importing.draft import Section, escaped, scalar
 from portable.spec.document import Node
 
 _MOST_FILES, _MOST_BYTES = 20, 512 * 1024
@@ -85,7 +85,8 @@ def _short(text: str, node: Node) -> _Mount:
 
 
 def _volume(found: Mounts, volumes: Mapping[str, Section], service: Section, mount: _Mount) -> None:
-    draft, name = service.draft, label(mount.source)
+    draft = service.draft
+    name = draft.named("volume", mount.source)
     body = draft.resources.get(name)
     if body is None:
         draft.resources[name] = {"type": "volume", "size": _SIZE}
@@ -170,7 +171,7 @@ def _named(service: Section, key: str) -> list[tuple[str, str, Node]]:
 
 def _secrets(found: Mounts, secrets: Mapping[str, Section], service: Section) -> None:
     for source, target, node in _named(service, "secrets"):
-        name = label(source)
+        name = service.draft.named("secret", source)
         if name not in service.draft.resources:
             service.draft.resources[name] = {"type": "secret"}
             at = secrets[source].node if source in secrets else node

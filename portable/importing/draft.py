@@ -24,6 +24,7 @@ class Draft:
     """`workloads` and `resources` as the spec has them. `findings` have in `path` the workload or resource they are about.
 
     `secrets`: value -> the secret resource that stands for it; values stay in here. `users`: volume -> the workloads with it.
+    `names`: (kind, name in the input) -> the resource.
     """
 
     name: str
@@ -32,25 +33,22 @@ class Draft:
     findings: list[Problem] = field(default_factory=list)
     secrets: dict[str, str] = field(default_factory=dict, repr=False)
     users: dict[str, set[str]] = field(default_factory=dict)
+    names: dict[tuple[str, str], str] = field(default_factory=dict)
 
-    def resource(self, wanted: str, body: Mapping[str, Any]) -> str:
-        """The name of a resource with this body: `wanted`, or the like where another has that name."""
-        name = label(wanted)
-        number = 1
-        while self.resources.get(name, body) != body:
-            number += 1
-            name = f"{label(wanted)}-{number}"
-        self.resources[name] = dict(body)
-        return name
+    def named(self, kind: str, source: str, wanted: str = "") -> str:
+        """The resource that stands for `source`: always the same. Where kinds share a name, the second gets its kind behind it."""
+        if (kind, source) not in self.names:
+            name = label(wanted or source)
+            while name in self.names.values() or name in self.resources:
+                name = f"{name}-{kind}"
+            self.names[kind, source] = name
+        return self.names[kind, source]
 
     def secret(self, wanted: str, value: str) -> str:
         """The secret resource that stands for `value`: the same one wherever the same value is used."""
         if value not in self.secrets:
-            name = label(wanted)
-            while name in self.secrets.values() or name in self.resources:
-                name += "-2"
-            self.secrets[value] = name
-            self.resources[name] = {"type": "secret"}
+            self.secrets[value] = self.named("secret", f"value of {wanted}", wanted)
+            self.resources[self.secrets[value]] = {"type": "secret"}
         return self.secrets[value]
 
 

@@ -144,9 +144,9 @@ def _ingress(found: Found, ingress: Manifest, targets: Mapping[str, str], draft:
     for tls in spec.sections("tls"):
         secret = tls.text("secretName")
         for host in tls.value("hosts", []):
-            secrets[host] = "auto" if automatic or not secret else label(secret)
+            secrets[host] = "auto" if automatic or not secret else draft.named("secret", secret)
         if secret and not automatic:
-            draft.resources[label(secret)] = {"type": "secret", "keys": ["tls.crt", "tls.key"]}
+            draft.resources[draft.named("secret", secret)] = {"type": "secret", "keys": ["tls.crt", "tls.key"]}
     for rule in spec.sections("rules"):
         http = rule.section("http")
         for path in http.sections("paths") if http is not None else ():
@@ -156,8 +156,8 @@ def _ingress(found: Found, ingress: Manifest, targets: Mapping[str, str], draft:
         spec.report(backend.node, "defaultBackend is not taken over", "a route has a host")
     if class_name := spec.take("ingressClassName"):
         spec.report(class_name, "ingressClassName is not taken over", "the cloud's plugin chooses the class")
-    for secret in secrets.values():
-        if (stored := found.get("Secret", secret)) is not None:
+    for stored in found.of("Secret"):
+        if draft.names.get(("secret", stored.name)) in secrets.values():
             stored.taken = True
 
 

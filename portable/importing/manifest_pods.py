@@ -267,8 +267,9 @@ def _registries(found: Found, spec: Section) -> None:
         server = _server(stored) if stored is not None else ""
         if stored is not None and server:
             stored.taken = True
-            spec.draft.resources[label(name)] = {"type": "registry", "server": server}
-            spec.report(entry.node, f"the login of {server} is not written", f"`portable secret set {label(name)}`")
+            resource = spec.draft.named("registry", name)
+            spec.draft.resources[resource] = {"type": "registry", "server": server}
+            spec.report(entry.node, f"the login of {server} is not written", f"`portable secret set {resource}`")
         else:
             spec.report(entry.node, f"the pull secret {name} is not here", "add a resource of type registry")
 

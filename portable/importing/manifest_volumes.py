@@ -56,7 +56,8 @@ def volumes(found: Found, spec: Section, claims: Sequence[Section]) -> Volumes:
     made = Volumes()
     for claim in claims:
         name = (claim.value("metadata") or {}).get("name", "data")
-        made.resources[name] = _volume(claim, f"{claim.about}-{name}" if label(name) in claim.draft.resources else name)
+        wanted = f"{claim.about}-{name}" if label(name) in claim.draft.resources else name
+        made.resources[name] = _volume(claim, claim.draft.named("volume", f"{claim.about}/{name}", wanted))
     for volume in spec.sections("volumes"):
         name = volume.text("name")
         if (claim := volume.value("persistentVolumeClaim")) is not None:
@@ -76,12 +77,13 @@ def volumes(found: Found, spec: Section, claims: Sequence[Section]) -> Volumes:
 
 def _claim(found: Found, volume: Section, name: str) -> str:
     stored = found.get("PersistentVolumeClaim", name)
+    resource = volume.draft.named("volume", name)
     if stored is None:
         volume.report(volume.node, f"the claim {name} is not here: it gets 1Gi", "give it the size that it has")
-        volume.draft.resources[label(name)] = {"type": "volume", "size": "1Gi"}
-        return label(name)
+        volume.draft.resources[resource] = {"type": "volume", "size": "1Gi"}
+        return resource
     stored.taken = True
-    return _volume(stored.section(label(name)), name)
+    return _volume(stored.section(resource), resource)
 
 
 def _volume(claim: Section, name: str) -> str:
@@ -94,8 +96,8 @@ def _volume(claim: Section, name: str) -> str:
         if _SHARED & set(spec.value("accessModes", [])):
             body["access"] = "shared"
         spec.close({"storageClassName": "the cloud's plugin chooses the class"}, silent=("volumeMode",))
-    claim.draft.resources[label(name)] = body
-    return label(name)
+    claim.draft.resources[name] = body
+    return name
 
 
 def _config(found: Found, made: Volumes, volume: Section, name: str, config: dict[str, Any]) -> None:
@@ -131,19 +133,16 @@ def secret_resource(found: Found, about: Section, name: str, keys: Sequence[str]
     """The secret resource that stands for a Secret, with `keys` among its keys. Values are never read."""
     stored = found.get("Secret", name)
     known = _keys(stored) if stored is not None else []
-    resource = about.draft.resources.setdefault(label(name), {"type": "secret", "keys": known})
+    called = about.draft.named("secret", name)
+    resource = about.draft.resources.setdefault(called, {"type": "secret", "keys": known})
     before = list(resource["keys"])
     resource["keys"] = list(dict.fromkeys([*before, *keys]))
     if not before or (stored is not None and not stored.taken):
-        at = (
-            stored.section(label(name))
-            if stored is not None
-            else Section(about.node, about.document, about.draft, label(name))
-        )
-        at.report(None, f"the values of the secret {name} are not written", f"`portable secret set {label(name)}`")
+        at = stored.section(called) if stored is not None else Section(about.node, about.document, about.draft, called)
+        at.report(None, f"the values of the secret {name} are not written", f"`portable secret set {called}`")
     if stored is not None:
         stored.taken = True
-    return label(name)
+    return called
 
 
 def _keys(stored: Manifest) -> list[str]:

@@ -105,7 +105,7 @@ def test_an_imported_compose_file_runs(make_app: Callable[[str], AppUnderTest], 
         f"name: {shop.name}\n"
         "services:\n"
         f"  {shop.name}: {{image: 'hello:1.0', ports: ['80:8080'], environment: {{GREETING: 'Composed $$5', BACK: 'http://back:8080'}}}}\n"
-        "  back: {image: 'hello:1.0', expose: [8080], healthcheck: {test: NONE}}\n"
+        "  back: {image: 'hello:1.0', expose: [8080], healthcheck: {disable: true}}\n"
     )
     shop.portable("import", "compose", tmp_path / "compose.yaml", "-o", shop.file)
     shop.file.write_text(f"{shop.file.read_text()}cluster: {{name: {shop.cluster.name}}}\n")

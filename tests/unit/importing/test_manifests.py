@@ -259,6 +259,40 @@ spec:
     assert sorted(said(other)) == ["fsGroup is not taken over", "privileged is not taken over"]
 
 
+def test_a_claim_and_a_secret_of_one_name_are_two_resources(tmp_path: Path) -> None:
+    manifest = """\
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: postgres}
+spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 2Gi}}}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: postgres}
+stringData: {password: hunter2}
+---
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: postgres}
+spec:
+  template:
+    spec:
+      containers:
+      - name: db
+        image: postgres:16
+        env: [{name: POSTGRES_PASSWORD, valueFrom: {secretKeyRef: {name: postgres, key: password}}}]
+        volumeMounts: [{name: data, mountPath: /data}]
+      volumes: [{name: data, persistentVolumeClaim: {claimName: postgres}}]
+"""
+    spec = yaml.safe_load(read(tmp_path, manifest).text)
+    assert {body["type"] for body in spec["resources"].values()} == {"volume", "secret"}
+    container = spec["workloads"]["postgres"]["containers"]["db"]
+    volume, secret = container["volumes"]["/data"]["source"], container["variables"]["POSTGRES_PASSWORD"]
+    assert spec["resources"][volume] == {"type": "volume", "size": "2Gi"}
+    name = next(name for name, body in spec["resources"].items() if body["type"] == "secret")
+    assert secret == f"${{resources.{name}.password}}"
+
+
 def read_again(tmp_path: Path, text: str) -> Imported:
     (tmp_path / "portable.yaml").unlink()
     return read(tmp_path, text)
