@@ -11,7 +11,7 @@ from pathlib import Path
 
 from portable.errors import EngineError, ToolError
 from portable.events import Emit
-from portable.provider import Check, load_provider
+from portable.provider import Check, Registry, load_provider
 from portable.spec.model import Cluster
 
 _OLDEST_PYTHON = (3, 11)
@@ -31,6 +31,8 @@ def examine(cloud: str | None, *, fix: bool, emit: Emit, cluster: Cluster | None
     """Looks, and with `fix` gets or builds what is missing; `cluster`: what would be made. Raises UsageError for an unknown cloud."""
     provider = load_provider(cloud) if cloud else None
     checks = [_python(), _pulumi(fix, emit), *_folders()]
+    if isinstance(provider, Registry):
+        checks.append(_crane(fix, emit))
     if provider is not None:
         checks += provider.doctor(cluster or Cluster(), fix=fix, emit=emit)
     return Examined(tuple(checks))
@@ -73,6 +75,21 @@ def _pulumi(fix: bool, emit: Emit) -> Check:
             True,
         )
     return Check("pulumi", "ok", str(path))
+
+
+def _crane(fix: bool, emit: Emit) -> Check:
+    """Only who builds images for a cloud, or migrates between clouds, cannot do without it."""
+    from portable.tools import find, obtain
+    from portable.tools.crane import CRANE
+
+    try:
+        path = obtain(CRANE, emit) if fix else find(CRANE)
+    except ToolError as error:
+        return Check("crane", "warning", f"{error.message}\n{error.detail}".strip(), error.fix)
+    if path is None:
+        detail = "not here: images cannot be pushed to the cloud's registry"
+        return Check("crane", "warning", detail, "run `portable doctor --fix`", True)
+    return Check("crane", "ok", str(path))
 
 
 def _folders() -> Iterator[Check]:

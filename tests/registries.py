@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from pathlib import Path
 import httpx2 as httpx
 
 from portable.provider import RegistryLogin
+from tests.packages import need
 from tests.ports import free_ports
 
 
@@ -58,8 +58,7 @@ class LocalRegistry:
 @contextmanager
 def registry(folder: Path, *, password: str = "") -> Iterator[LocalRegistry]:
     """A registry with its storage in `folder`, for as long as the block runs; with `password` for the user "someone"."""
-    program = shutil.which("docker-registry")
-    assert program, "Debian's package docker-registry is not installed: docs/CONTRIBUTING.md"
+    program = need("docker-registry")
     folder.mkdir(parents=True, exist_ok=True)
     server = f"127.0.0.1:{free_ports(1)[0]}"
     login = RegistryLogin(server, "someone", password) if password else None

@@ -57,7 +57,9 @@ def _copied(image: str, source: Side, target: Side, emit: Emit) -> str:
     name = "/".join(repository.split("/")[1:][-2:])
     there = theirs.ensure_repository(target.app.app.cluster, name, emit)
     logins = (ours.registry_login(source.app.app.cluster), theirs.registry_login(target.app.app.cluster))
-    return copy(image, f"{there}:{tag}" if tag else there, logins, emit=emit, step=STEP)
+    copied = copy(image, f"{there}:{tag}" if tag else there, logins, emit=emit, step=STEP)
+    # With its tag, as `up` writes it there: else the next `up` would roll the very same image out again.
+    return f"{there}:{tag}@{parts(copied)[2]}" if tag else copied
 
 
 def _built(images: Sequence[str], target: Side, emit: Emit) -> dict[str, str]:

@@ -20,6 +20,7 @@ from portable.spec import model
 from portable_kind import Kind
 from tests import oci, soak
 from tests.e2e.conftest import ROOT, AppUnderTest, app
+from tests.packages import need
 
 pytestmark = pytest.mark.e2e
 HELLO = ROOT / "examples" / "hello" / "build" / "hello"
@@ -183,7 +184,7 @@ def _make(variant: Variant, name: str, at: Path, folder: Path) -> Path:
         _run("docker", "build", "--tag", name, str(at), env={"DOCKER_BUILDKIT": "0"})
         _run("docker", "save", "--output", str(folder / "image.tar"), name)
         return folder / "image.tar"
-    program, several = variant.builder, variant.platforms > 1
+    program, several = need(variant.builder), variant.platforms > 1
     if several:
         _run(program, "build", "--platform", "linux/amd64,linux/arm64", "--manifest", name, str(at))
         _run(program, "manifest", "push", "--all", name, f"oci:{folder / 'image'}:{name}")
@@ -203,6 +204,8 @@ def _run(*command: str, env: Mapping[str, str] | None = None) -> None:
 
 @pytest.mark.parametrize("builder", BUILDERS)
 def test_up_with_each_builder(make_app: Callable[[str], AppUnderTest], builder: str) -> None:
+    if builder != "docker":
+        need(builder)
     entry = make_app(f"by-{builder}")
     at = context(entry.file.parent / "web")
     (at / "builder").write_text(builder)  # another content: another image
