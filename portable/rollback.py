@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from portable.compile.objects import Objects
     from portable.target import Request
 
+_ACTION = "rollback to "
+
 
 @dataclass(frozen=True)
 class RollbackResult:
@@ -61,7 +63,7 @@ def rollback(
         title = f"{app.target.home.app} back at revision {wanted.number} of {wanted.at}, by {wanted.by}"
         plan = Plan(title, (), preview, notes, False, (), fingerprint(app.target, app.now, engine))
         words = tuple(changes(app.last, wanted))
-        if not plan.changes:
+        if not plan.changes and app.last.status == "good":
             return RollbackResult(wanted.number, app.last.number, False, (), notes, time.monotonic() - started)
         if confirm is not None and not confirm(plan):
             raise PortableError("nothing was changed: you said no")
@@ -75,8 +77,10 @@ def choose(kept: list[Revision], number: int | None) -> Revision:
     """The revision to go back to, of `kept` (oldest first). Raises UsageError."""
     known = ", ".join(str(revision.number) for revision in kept if revision.status == "good")
     fix = f"good ones: {known or 'none'}; see `portable history`"
+    present = kept[-1]
+    if number is None and present.status == "applied":
+        number = _interrupted(kept)
     if number is None:
-        present = kept[-1]
         before = kept[:-1] if present.status == "good" else kept
         good = [each for each in before if each.status == "good" and each.objects_digest != present.objects_digest]
         if not good:
@@ -96,6 +100,13 @@ def choose(kept: list[Revision], number: int | None) -> Revision:
             f"revision {wanted.number} was too large to be kept whole", fix="put its spec back and run `portable up`"
         )
     return wanted
+
+
+def _interrupted(kept: list[Revision]) -> int | None:
+    """Where a rollback that broke off was going to: the same command goes on there."""
+    _, found, number = kept[-1].action.partition(_ACTION)
+    wanted = int(number) if found else None
+    return wanted if any(revision.number == wanted for revision in kept) else None
 
 
 def require_needs(kube: Kube, objects: Objects, number: int) -> None:
@@ -162,7 +173,7 @@ def _load(app: Running, objects: Objects, pins: Images, emit: Emit) -> None:
 
 def _recorded(app: Running, wanted: Revision, objects: Objects) -> Revision:
     return replace(
-        anew(wanted, f"rollback to {wanted.number}"),
+        anew(wanted, f"{_ACTION}{wanted.number}"),
         items=objects.items,
         workloads=objects.workloads,
         names=tuple(dict.fromkeys((*wanted.names, *(f"Secret/{secret.name}" for secret in objects.generated)))),

@@ -16,6 +16,7 @@ from portable.compile.names import DIGEST_ANNOTATION, IMAGE_ANNOTATION, SECRET_A
 from portable.compile.objects import CompiledWorkload, Item, Objects, logical_name
 from portable.provider import KubeObject
 from portable.rollout.revisions import Revision
+from portable.spec.images import parts
 
 # workload -> container -> image
 Images = Mapping[str, Mapping[str, str]]
@@ -73,7 +74,7 @@ def pinned_images(wanted: Revision, local: Mapping[str, str]) -> Images:
         for container in containers(template["spec"]):
             ran = wanted.images.get(item.workload, {}).get(container["name"], "")
             known = annotations.get(IMAGE_ANNOTATION + container["name"])
-            if pin := _pin(container["image"], ran, moved=known is not None and local.get(container["image"]) != known):
+            if pin := _pin(container["image"], ran, known, local.get(container["image"])):
                 found.setdefault(item.workload, {})[container["name"]] = pin
     return found
 
@@ -153,19 +154,23 @@ def _stamped(item: Item, secrets: Mapping[str, str], pins: Mapping[str, str]) ->
     return replace(item, manifest=manifest)
 
 
-def _pin(image: str, ran: str, *, moved: bool) -> str:
-    """ "" where the image is named well enough as it is. `moved`: the tag is known to mean another image on this machine.
-
-    `ran` is the kubelet's imageID: "repository@sha256:..." of one that was pulled, "sha256:..." of one that was loaded.
+def _pin(image: str, ran: str, known: str | None, now: str | None) -> str:
+    """ "" where the image is named well enough as it is. `ran` is the kubelet's imageID, "repository@sha256:..." of one that
+    was pulled. `known`: the id of an image of this machine at that time, under which nodes keep it also when its tag has
+    gone on to another (`now`).
     """
-    if "@" in image or not ran:
+    if "@" in image:
         return ""
-    _, at, pulled = ran.partition("@")
-    if at:
-        last = image.rpartition("/")[2]
-        repository = image.removesuffix(f":{last.partition(':')[2]}") if ":" in last else image
-        return f"{repository}@{pulled}"
-    return ran if moved and ran.startswith("sha256:") else ""
+    if known is not None:
+        return known if now != known else ""
+    repository, _tag, _digest = parts(image)
+    pulled, _, its_digest = ran.partition("@")
+    return f"{repository}@{its_digest}" if its_digest and _plain(pulled) == _plain(repository) else ""
+
+
+def _plain(repository: str) -> str:
+    """A node may know the same image by other repositories too, which need not have it any more."""
+    return repository.removeprefix("docker.io/").removeprefix("library/")
 
 
 def references(pod: Mapping[str, Any]) -> Iterator[Needed]:

