@@ -6,22 +6,25 @@ faults. The long table of faults is run by `make soak`.
 
 from __future__ import annotations
 
+import os
 import random
 import secrets
 import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from portable_kind import docker
 from tests import soak
 from tests.clouds.standing import StandIn
 from tests.e2e.conftest import ROOT, Portable
-from tests.e2e.migrating import ENDS, MovingApp, World, downtime, objects, trusting_all, world
+from tests.e2e.migrating import ENDS, MovingApp, Started, World, downtime, objects, trusting_all, world
 from tests.e2e.test_clouds import environment
 from tests.load import Stream, load
 
@@ -182,12 +185,42 @@ def files(there: World) -> MovingApp:
     return app
 
 
-def _chosen(cases: tuple[str, ...], say: Say) -> list[str]:
-    import os
-
+@pytest.fixture(scope="module")
+def chosen(say: Say) -> random.Random:
+    """What decides which of the faults a short run meets."""
     seed = int(os.environ.get("PORTABLE_SEED", random.randrange(10**6)))
     say(f"faults of a migration: PORTABLE_SEED={seed}")
-    return list(cases) if soak.SOAK else random.Random(seed).sample(cases, 1)
+    return random.Random(seed)
+
+
+@dataclass
+class Faulty:
+    """The app of the faults, and where it is: every case takes it to the other side."""
+
+    app: MovingApp
+    at: str = SOURCE
+
+    @property
+    def to(self) -> str:
+        return TARGET if self.at == SOURCE else SOURCE
+
+    def go(self) -> Started:
+        return self.app.start(self.at, self.to, "--yes")
+
+    def resume(self, **environment: str) -> dict[str, Any]:
+        return self.app.run("migrate", "resume", self.at, self.to, "--watch", "2", "--output", "json").events()[-1]
+
+    def arrived(self, result: dict[str, Any], case: str) -> None:
+        assert result["phase"] == "committed", (case, result)
+        assert self.app.differing(self.to) == [], case
+        assert self.app.pods(self.at) == [], f"{case}: it serves from both sides"
+        self.app.upload(self.to, f"after-{case.replace(' ', '-')}", case.encode())
+        self.at = self.to
+
+
+@pytest.fixture(scope="module")
+def faulty(files: MovingApp) -> Faulty:
+    return Faulty(files)
 
 
 def test_two_operators(files: MovingApp) -> None:
@@ -201,21 +234,95 @@ def test_two_operators(files: MovingApp) -> None:
     assert code == 0, events[-1]
 
 
-def test_killed_at_any_step_it_goes_on(files: MovingApp, say: Say) -> None:
-    """Forth and back again, killed once on each way; `resume` finds the migration by itself."""
-    at, to = SOURCE, TARGET
-    for name in _chosen(STEPS, say):
-        run = files.start(at, to, "--yes")
-        began = run.wait_for_step(name)
-        run.kill()
-        assert began, f"{name}: {run.events()[-1]}"
-        result = files.run("migrate", "resume", at, to, "--watch", "2", "--output", "json").events()[-1]
-        assert result["phase"] == "committed", (name, result)
-        assert files.differing(to) == [], name
-        assert files.pods(at) == [], f"{name}: it serves from both sides"
-        say(f"killed at {name}, {at} -> {to}: resumed; downtime {result['kept']['downtime']:.1f} s, the kill included")
-        files.upload(to, f"after-{name}", name.encode())
-        at, to = to, at
-    if at == TARGET:
-        files.migrate("rollback")
-    assert files.differing(SOURCE) == []
+@pytest.mark.parametrize("step", STEPS if soak.SOAK else ("any",))
+def test_killed_at_a_step_it_goes_on(faulty: Faulty, step: str, chosen: random.Random, say: Say) -> None:
+    name = chosen.choice(STEPS) if step == "any" else step
+    run = faulty.go()
+    began = run.wait_for_step(name)
+    run.kill()
+    assert began, f"{name}: {run.events()[-1]}"
+    result = faulty.resume()
+    say(f"killed at {name}, {faulty.at} -> {faulty.to}: resumed, downtime {result['kept']['downtime']:.1f} s in all")
+    faulty.arrived(result, f"killed at {name}")
+
+
+def delete_movers(faulty: Faulty) -> None:
+    for place in faulty.app.places.values():
+        for pod in place.kube.list("v1", "Pod", faulty.app.namespace, label_selector="portable.dev/mover"):
+            place.kube.delete("v1", "Pod", pod["metadata"]["name"], faulty.app.namespace, propagation="Background")
+
+
+def freeze_target_node(faulty: Faulty) -> None:
+    """As a network that is cut for a while: nothing answers, and no connection is closed."""
+    node = faulty.app.places[faulty.to].behind.node
+    docker.run("pause", node)
+    time.sleep(15)
+    docker.run("unpause", node)
+
+
+def restart_target_node(faulty: Faulty) -> None:
+    docker.run("restart", faulty.app.places[faulty.to].behind.node)
+
+
+# fault -> the step in which it happens, and what it is
+FAULTS: dict[str, tuple[str, Callable[[Faulty], None]]] = {
+    "movers deleted in the seed": ("seed", delete_movers),
+    "movers deleted in the final sync": ("final", delete_movers),
+    "the target cut off in the seed": ("seed", freeze_target_node),
+    "the target cut off at the start": ("start", freeze_target_node),
+    "the target's node restarted": ("asleep", restart_target_node),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS if soak.SOAK else ("any",))
+def test_after_a_fault_it_arrives(faulty: Faulty, fault: str, chosen: random.Random, say: Say) -> None:
+    """By itself, or where it said what went wrong by `resume`. A source that was stopped serves meanwhile, or the target does."""
+    quick = ("movers deleted in the seed", "movers deleted in the final sync")
+    name = chosen.choice(quick) if fault == "any" else fault
+    step, happens = FAULTS[name]
+    run = faulty.go()
+    assert run.wait_for_step(step)
+    happens(faulty)
+    code, events = run.ended()
+    result = events[-1]
+    said = "by itself"
+    if code != 0:
+        assert result["event"] == "error", result
+        assert result["error"]["fix"], "it says what to do"
+        said = f"after `{result['error']['message']}`"
+        result = faulty.resume()
+    say(f"{name}: {said}")
+    faulty.arrived(result, name)
+
+
+@pytest.mark.skipif(not soak.SOAK, reason="waits for a pod's grace, and for a rollout's patience")
+def test_a_pod_that_will_not_stop_is_named(faulty: Faulty) -> None:
+    """Nothing is copied from under it; once it is gone the source serves again, and the migration goes on."""
+    app, kube = faulty.app, faulty.app.places[faulty.at].kube
+    (pod,) = app.pods(faulty.at)
+    kube.merge_patch("v1", "Pod", pod, {"metadata": {"finalizers": ["tests.example/held"]}}, app.namespace)
+    code, events = faulty.go().ended()
+    assert code == 1
+    assert pod in events[-1]["error"]["message"]
+    kube.merge_patch("v1", "Pod", pod, {"metadata": {"finalizers": None}}, app.namespace)
+    app.migrate("rollback", faulty.at, faulty.to)
+    assert app.differing(faulty.at) == []
+    faulty.arrived(faulty.resume(), "a pod that would not stop")
+
+
+def test_abort_leaves_the_source_as_it_was(faulty: Faulty) -> None:
+    """From a side that was never left, or been left: nothing of the migration stays."""
+    app = faulty.app
+    if faulty.at == TARGET:
+        faulty.arrived(app.migrate("rollback").events()[-1], "back")
+    app.run("migrate", "finalize", "--yes", "--keep-cluster", "--output", "json")
+    place = app.places[SOURCE]
+    before = objects(place.kube, app.namespace)
+    app.migrate(SOURCE, TARGET, "--stage")
+    result = app.run("migrate", "abort", "--yes", "--output", "json").events()[-1]
+    assert result["phase"] == "rolled back"
+    assert objects(place.kube, app.namespace) == before
+    assert app.places[TARGET].kube.get("v1", "Namespace", app.namespace) is None
+    left = place.kube.list("v1", "Pod", app.namespace, label_selector="portable.dev/mover")
+    assert [pod["metadata"]["name"] for pod in left if "deletionTimestamp" not in pod["metadata"]] == []
+    assert app.run("up", "--yes", "--output", "json").events()[-1]["changed"] is False, "the source was not touched"
