@@ -15,7 +15,6 @@ import termios
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -86,10 +85,14 @@ def app(module_app: AppUnderTest, tmp_path_factory: pytest.TempPathFactory) -> A
     return module_app
 
 
-@cache
+_routes: dict[str, str] = {}
+
+
 def route_of(app: AppUnderTest) -> str:
-    (route,) = app.run("status", "--output", "json").json()["routes"]
-    return route["url"]
+    if app.name not in _routes:
+        (route,) = app.run("status", "--output", "json").json()["routes"]
+        _routes[app.name] = route["url"]
+    return _routes[app.name]
 
 
 @contextmanager
