@@ -32,7 +32,8 @@ def test_the_commands_are_those_of_the_work_order() -> None:
     wanted = {
         ("init",), ("validate",), ("render",), ("plan",), ("up",), ("status",), ("logs",), ("open",), ("outputs",),
         ("secret", "set"), ("secret", "list"), ("destroy",), ("providers", "list"), ("providers", "show"), ("schema",),
-        ("doctor",), ("completion",),
+        ("doctor",), ("completion",), ("history",), ("rollback",), ("restart",), ("scale",), ("exec",), ("top",), ("drift",),
+        ("secret", "rotate"),
     }  # fmt: skip
     assert wanted <= set(COMMANDS)
 
