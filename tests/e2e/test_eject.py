@@ -28,7 +28,8 @@ class Kubectl:
 
     @property
     def env(self) -> dict[str, str]:
-        return {"PATH": f"{self.folder}{os.pathsep}{os.defpath}", "KUBECONFIG": str(self.folder / "kubeconfig")}
+        paths = f"{self.folder}{os.pathsep}{os.defpath}"
+        return {"PATH": paths, "HOME": str(self.folder), "KUBECONFIG": str(self.folder / "kubeconfig")}
 
     def __call__(self, *arguments: str | Path) -> str:
         return self.run("kubectl", *arguments)

@@ -46,7 +46,8 @@ def script(tmp_path: Path, ejected: Callable[..., Any]) -> Path:
 
 def run(plane: ControlPlane, script: Path, *arguments: Path) -> subprocess.CompletedProcess[str]:
     (plane.folder / "kubeconfig").write_text(plane.kubeconfig)
-    env = {"PATH": f"{plane.folder}:{os.environ['PATH']}", "KUBECONFIG": str(plane.folder / "kubeconfig")}
+    paths = f"{plane.folder}:{os.environ['PATH']}"
+    env = {"PATH": paths, "HOME": str(plane.folder), "KUBECONFIG": str(plane.folder / "kubeconfig")}
     return subprocess.run(
         ["sh", script, *arguments], env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
     )

@@ -43,7 +43,7 @@ VALUES = (
     [[1]],
     [None],
 )
-TRIES = 2000 if soak.SOAK else 60
+TRIES = soak.size(60, 2000)
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
