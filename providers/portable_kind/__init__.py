@@ -4,7 +4,8 @@ This module stays light: what needs Docker, kind or cryptography is imported by 
 
     cluster, addons            the two resources of the cluster stack
     lifecycle, kind, docker    how a cluster is asked, made, started again
-    images, archives           what is built on this machine, into the nodes
+    images, archives, other_stores
+                               what is built on this machine, into the nodes
     database_images            what runs in it without a registry
     routes, authority, ports   how it is reached, with TLS
     kept_data, record, folders what stays on this machine

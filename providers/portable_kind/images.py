@@ -1,7 +1,7 @@
-"""Local images into the nodes: what the user built with Docker runs in the cluster without a registry.
+"""Local images into the nodes: what the user built runs in the cluster without a registry.
 
-An image counts as present in a node when the node's containerd has the same content under the same name, told by Docker's
-image id. So a rebuilt image of the same name is loaded again, and an unchanged one never is.
+An image counts as present in a node when the node's containerd has the same content under the same name, told by the
+image id (the digest of its configuration). So a rebuilt image of the same name is loaded again, and an unchanged one never is.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 from portable.errors import ClusterGone, ProviderError
 from portable.events import Emit, Step
-from portable_kind import docker
+from portable_kind import docker, other_stores
+from portable_kind.other_stores import Stored
 
 STEP = "images"
 CTR = ("ctr", "--namespace=k8s.io", "images")
@@ -31,13 +32,21 @@ def canonical(image: str) -> str:
 
 
 def find(images: Sequence[str]) -> dict[str, str]:
-    """image -> Docker's image id, for those that Docker on this machine has."""
-    return docker.image_ids(tuple(dict.fromkeys(images)))
+    """image -> image id, for those that Docker on this machine has, or else Podman or Buildah."""
+    ids, others = _found(images)
+    return ids | {image: stored.id for image, stored in others.items()}
+
+
+def _found(images: Sequence[str]) -> tuple[dict[str, str], dict[str, Stored]]:
+    wanted = tuple(dict.fromkeys(images))
+    ids = docker.image_ids(wanted)
+    return ids, other_stores.find([image for image in wanted if image not in ids])
 
 
 def load(cluster_name: str, images: Sequence[str], emit: Emit) -> dict[str, str]:
-    """Loads those that Docker has into every node that lacks them; as `find`. Raises ProviderError, ClusterGone."""
-    found = find(images)
+    """Loads those that are here into every node that lacks them; as `find`. Raises ProviderError, ClusterGone."""
+    ids, others = _found(images)
+    found = ids | {image: stored.id for image, stored in others.items()}
     if not found:
         return {}
     nodes = docker.nodes(cluster_name)
@@ -51,8 +60,12 @@ def load(cluster_name: str, images: Sequence[str], emit: Emit) -> dict[str, str]
             return found
         names = sorted({name for _, names in wanted for name in names})
         emit(Step(STEP, "started", title="Loading local images", detail=", ".join(names)))
-        for _ in pool.map(lambda pair: _load_into(*pair), wanted):
+        dockers = [(node, mine) for node, lacked in wanted if (mine := [name for name in lacked if name in ids])]
+        for _ in pool.map(lambda pair: _load_into(*pair), dockers):
             pass
+        for name in names:
+            if name in others:
+                other_stores.load(cluster_name, name, others[name])
     emit(Step(STEP, "done", detail=", ".join(names), seconds=time.monotonic() - began))
     return found
 

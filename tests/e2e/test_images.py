@@ -186,7 +186,7 @@ def _make(variant: Variant, name: str, at: Path, folder: Path) -> Path:
         return folder / "image.tar"
     program, several = need(variant.builder), variant.platforms > 1
     if several:
-        _run(program, "build", "--platform", "linux/amd64,linux/arm64", "--manifest", name, str(at))
+        _run(program, "build", "--platform", "linux/amd64,linux/arm64", "--layers=false", "--manifest", name, str(at))
         _run(program, "manifest", "push", "--all", name, f"oci:{folder / 'image'}:{name}")
         return folder / "image"
     _run(program, "build", "--format", variant.media, "--tag", name, str(at))
@@ -200,6 +200,20 @@ def _make(variant: Variant, name: str, at: Path, folder: Path) -> Path:
 def _run(*command: str, env: Mapping[str, str] | None = None) -> None:
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ | (env or {}), check=False)
     assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}{done.stderr}"
+
+
+@pytest.mark.parametrize("builder", ["podman", "buildah"])
+def test_an_image_of_ones_own_by_its_tag(make_app: Callable[[str], AppUnderTest], builder: str) -> None:
+    """As with Docker: built by hand under a name, named in the spec, found on this machine, loaded."""
+    entry = make_app(f"own-{builder}")
+    at = context(entry.file.parent / "web")
+    (at / "Dockerfile").write_text((at / "Dockerfile").read_text() + f'CMD ["{entry.name}"]\n')
+    name = f"{entry.name}:1.0"
+    _run(need(builder), "build", "--tag", name, str(at))
+    entry.write({"web": {"containers": {"main": {"image": name, "resources": SMALL}}, "service": PORTS}})
+    entry.up()
+    assert running_image(entry, "web") == name
+    assert entry.up()["changed"] is False
 
 
 @pytest.mark.parametrize("builder", BUILDERS)

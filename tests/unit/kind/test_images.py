@@ -117,3 +117,15 @@ def test_an_image_of_another_recipe_counts_as_missing(program: Callable[[str, st
 esac""",
     )
     assert database_images.missing() == (redis,)
+
+
+def test_podmans_images_are_found_where_docker_has_none(program: Callable[[str, str], Path]) -> None:
+    program("docker", 'echo "Error: No such image: app:1" >&2; exit 1\n')
+    program("podman", 'case "$5" in app:1) echo c7;; *) exit 125;; esac\n')
+    assert images.find(["app:1"]) == {"app:1": "sha256:c7"}
+
+
+def test_an_image_that_nobody_has(program: Callable[[str, str], Path]) -> None:
+    program("docker", 'echo "Error: No such image: gone:1" >&2; exit 1\n')
+    program("podman", "exit 125\n")
+    assert images.find(["gone:1"]) == {}
