@@ -74,6 +74,7 @@ def restart_workloads(app: Running, controllers: Mapping[str, KubeObject], emit:
             failed = {cause.workload for cause in failure.causes}
             for name, live in controllers.items():
                 if name in failed:
+                    app.note(f"the restart of {name} failed: the pods from before go on")
                     _annotate(app, live, (_template(live)["metadata"].get("annotations") or {}).get(RESTARTED))
             failure.fix = failure.fix or "the pods from before go on: nothing was lost"
             raise

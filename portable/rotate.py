@@ -116,8 +116,10 @@ def scram_verifier(password: str, salt: bytes | None = None) -> str:
 
 
 def applied(app: Running) -> Objects:
-    """What was last applied and became ready; else what the spec compiles to."""
-    return applied_objects(app.now) or app.now.objects
+    """What was last applied and became ready (else what the spec compiles to), without credentials that the spec has new."""
+    objects = applied_objects(app.now) or app.now.objects
+    made = tuple(secret for secret in objects.generated if f"Secret/{secret.name}" in app.last.names)
+    return replace(objects, generated=made)
 
 
 def _postgres(app: Running, name: str, password: str) -> None:

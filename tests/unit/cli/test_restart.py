@@ -105,6 +105,8 @@ def test_where_new_pods_cannot_become_ready_the_ones_from_before_go_on(running: 
     assert RESTARTED not in (template(running)["metadata"].get("annotations") or {})
     left = {pod["metadata"]["uid"] for pod in kube.list("v1", "Pod", namespace) if pod["status"]["phase"] == "Running"}
     assert before <= left
+    (kept,) = revisions.revisions(kube, namespace)
+    assert "restart of web failed" in kept.operations[-1].words
 
 
 def test_an_autoscaler_keeps_the_count(running: Running) -> None:
