@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 # Bytecode is cached: start-up times are part of what is tested.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test check unit e2e soak bench lock docs clean
+.PHONY: help setup demo test check unit e2e soak bench bench-migrate lock docs clean
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
@@ -41,6 +41,9 @@ soak: setup ## the long matrices, whole
 
 bench: setup ## measure and rewrite the tables in docs/benchmarks.md
 	$(BIN)/python -m tests.world --run $(BIN)/python -m tests.benchmarks
+
+bench-migrate: setup ## of these only how volumes move, with the whole data
+	$(BIN)/python -m tests.world --run $(BIN)/python -m tests.benchmarks migrate
 
 docs: setup ## renew the generated reference pages
 	$(BIN)/python -m tests.renew_docs
