@@ -10,7 +10,7 @@ import pytest
 
 from portable.errors import ClusterError
 from portable.events import nowhere
-from portable.migrate.databases import ways
+from portable.migrate.databases import pods, ways
 from portable.migrate.sides import Side
 from tests.e2e.conftest import AppUnderTest, Cluster, Portable
 from tests.e2e.databases_moving import Moving, both_ends, postgres_writer, redis_writer
@@ -67,17 +67,30 @@ def test_both_follow_while_the_source_serves(moving: Moving) -> None:
 
 def test_a_standby_that_was_killed_follows_again(moving: Moving) -> None:
     """`start` again is what `resume` does; what has been copied is not copied again."""
-    kube, namespace = moving.target.kube, moving.target.namespace
     before = moving.sql(moving.target, "SELECT system_identifier FROM pg_control_system();")
     for name in ("db", "cache"):
-        killed = kube.get("v1", "Pod", f"{name}-0", namespace)
-        assert killed is not None
-        kube.delete("v1", "Pod", f"{name}-0", namespace, propagation="Background")
-        assert kube.wait_gone("v1", "Pod", f"{name}-0", namespace, uid=killed["metadata"]["uid"], timeout=120)
+        restart(moving, name)
     for name in ("db", "cache"):
         moving.replication(name).start(moving.primary(name))
         assert moving.replication(name).lag().streaming
     assert moving.sql(moving.target, "SELECT system_identifier FROM pg_control_system();") == before
+
+
+def test_a_redis_that_was_started_again_does_not_take_over_for_one_that_has_everything(moving: Moving) -> None:
+    restart(moving, "cache")
+    with pytest.raises(ClusterError, match="may lack the last writes"):
+        moving.replication("cache").promote()
+    moving.replication("cache").start(moving.primary("cache"))
+
+
+def restart(moving: Moving, name: str) -> None:
+    """The target's pod is deleted, and its next one runs."""
+    kube, namespace = moving.target.kube, moving.target.namespace
+    killed = kube.get("v1", "Pod", f"{name}-0", namespace)
+    assert killed is not None
+    kube.delete("v1", "Pod", f"{name}-0", namespace, propagation="Background")
+    assert kube.wait_gone("v1", "Pod", f"{name}-0", namespace, uid=killed["metadata"]["uid"], timeout=150)
+    eventually(lambda: pods.is_running(moving.target, name))
 
 
 def test_a_cut_network_is_named_and_afterwards_the_standby_goes_on_where_it_was(moving: Moving) -> None:

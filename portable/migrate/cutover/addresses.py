@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from portable.compile.objects import RouteTarget
+from portable.compile.objects import RouteTarget, reference
 from portable.errors import ClusterError
 from portable.migrate.sides import Side
-from portable.provider import Routes
+from portable.provider import KubeObject, Routes
 
 INGRESS = ("networking.k8s.io/v1", "Ingress")
 
@@ -53,7 +53,7 @@ def _outside(route: RouteTarget, addresses: Mapping[str, str]) -> Place:
 def load_balancers(side: Side) -> dict[str, str]:
     """host -> address of the load balancer that serves it, from the status of the side's Ingress objects."""
     found: dict[str, str] = {}
-    for ingress in side.kube.list(*INGRESS, side.namespace):
+    for ingress in ingresses(side):
         points = ingress.get("status", {}).get("loadBalancer", {}).get("ingress") or [{}]
         address = points[0].get("hostname") or points[0].get("ip")
         if address:
@@ -65,3 +65,11 @@ def load_balancers(side: Side) -> dict[str, str]:
             fix="wait for it: `kubectl describe ingress` says how far it is",
         )
     return found
+
+
+def ingresses(side: Side) -> list[KubeObject]:
+    """The app's own, by name: controllers may have made others from them."""
+    compiled = [reference(item.manifest) for item in side.objects.items]
+    names = sorted(found.name for found in compiled if (found.api_version, found.kind) == INGRESS)
+    live = [side.kube.get(*INGRESS, name, side.namespace) for name in names]
+    return [found for found in live if found is not None]

@@ -18,7 +18,7 @@ from portable.errors import ClusterError
 from portable.events import Emit
 from portable.kube import FIELD_MANAGER
 from portable.migrate.cutover import forwarder
-from portable.migrate.cutover.addresses import INGRESS, Place, places
+from portable.migrate.cutover.addresses import INGRESS, Place, ingresses, places
 from portable.migrate.cutover.smoke import ask
 from portable.migrate.sides import Side, Sides
 from portable.polling import Pending, poll
@@ -47,7 +47,7 @@ class Forwarding:
         if not self._source.objects.routes:
             return
         self._run_forwarder()
-        for live in self._ingresses():
+        for live in ingresses(self._source):
             self._remember(live)
         if not self._all_at_target():
             self._change(lambda before: _with_paths(before, forwarded=False))
@@ -57,14 +57,14 @@ class Forwarding:
 
     def undo(self) -> None:
         """The source's workloads answer again, who must be ready; its Ingress objects are exactly as they were."""
-        if any(_before(live) for live in self._ingresses()):
+        if any(_before(live) for live in ingresses(self._source)):
             self._change(lambda before: _with_paths(before, forwarded=False))
             self._until("the source answers its routes itself", self._at_source)
         self.remove()
 
     def remove(self) -> None:
         """As `undo`, without waiting for the source's workloads: for a source that is to be destroyed."""
-        for live in self._ingresses():
+        for live in ingresses(self._source):
             if before := _before(live):
                 self._restore(live, before)
         for kind, api_version in forwarder.kinds().items():
@@ -91,11 +91,6 @@ class Forwarding:
 
     # -- the Ingress objects ---------------------------------------------------------------------------------------
 
-    def _ingresses(self) -> list[KubeObject]:
-        names = {item.manifest["metadata"]["name"] for item in self._source.objects.items if _is_ingress(item.manifest)}
-        found = [self._source.kube.get(*INGRESS, name, self._source.namespace) for name in sorted(names)]
-        return [live for live in found if live is not None]
-
     def _remember(self, live: KubeObject) -> None:
         """What we had applied, in an annotation, before anything is changed."""
         if _before(live) is None:
@@ -103,7 +98,7 @@ class Forwarding:
             self._patch(live, {"metadata": {"annotations": {BEFORE: applied}}})
 
     def _change(self, made: Callable[[KubeObject], list[dict[str, Any]]]) -> None:
-        for live in self._ingresses():
+        for live in ingresses(self._source):
             before = _before(live)
             if before is None:
                 raise ClusterError(f"the Ingress {live['metadata']['name']} was changed meanwhile", fix="try again")
@@ -136,7 +131,8 @@ class Forwarding:
     def _all_at_target(self) -> bool:
         """Of an earlier call that broke off, or of one that ended."""
         return all(
-            live["spec"]["rules"] == _with_paths(_before(live) or {}, forwarded=True) for live in self._ingresses()
+            live["spec"]["rules"] == _with_paths(_before(live) or {}, forwarded=True)
+            for live in ingresses(self._source)
         )
 
     def _probes(self) -> bool | Pending:
@@ -168,10 +164,6 @@ class Forwarding:
             return "" if body.decode(errors="replace").strip() == migration else "another answers"
         marked = headers.get(forwarder.PROBE_HEADER.lower()) == migration
         return "" if marked is by_forwarder else f"still answered by the {'source' if by_forwarder else 'target'}"
-
-
-def _is_ingress(manifest: KubeObject) -> bool:
-    return (manifest["apiVersion"], manifest["kind"]) == INGRESS
 
 
 def _before(live: KubeObject) -> KubeObject | None:

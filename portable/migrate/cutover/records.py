@@ -13,7 +13,7 @@ from portable.dns.public import is_true, line
 from portable.dns.routes import load_balancer_records, public_hosts
 from portable.errors import ProviderError
 from portable.events import Emit, Notice
-from portable.migrate.cutover.addresses import INGRESS
+from portable.migrate.cutover.addresses import ingresses
 from portable.migrate.cutover.model import Cut, Lowered
 from portable.migrate.sides import Side, Sides
 from portable.polling import Pending, poll
@@ -171,7 +171,7 @@ def _write(sides: Sides, place: Place, record: Record, owner: Side | None) -> Re
 def _records(side: Side) -> dict[str, Record]:
     """host -> the record that leads to this side's load balancer, with the short TTL."""
     names = public_hosts(side.app.provider, side.objects)
-    found = load_balancer_records(side.kube.list(*INGRESS, side.namespace), names)
+    found = load_balancer_records(ingresses(side), names)
     return {host: replace(record, ttl=SHORT_TTL) for host, record in found.items()}
 
 

@@ -86,6 +86,9 @@ class Redis:
         self._ask(self._source, f"CONFIG SET min-replicas-to-write {_FENCE}\nCONFIG SET min-replicas-max-lag 10")
         return self._info(self._source, "replication")["master_repl_offset"]
 
+    def _replid(self) -> str:
+        return self._info(self._source, "replication")["master_replid"]
+
     def _fenced(self) -> bool:
         return self._ask(self._source, "CONFIG GET min-replicas-to-write").split()[-1] == str(_FENCE)
 
@@ -101,14 +104,21 @@ class Redis:
         return f"it is at {at} of {position}, the connection to the source is {live.get('master_link_status', 'none')}"
 
     def promote(self, *, rehearsal: bool = False) -> None:
-        following = self._info(self._target, "replication")["role"] == "slave"
-        if following and not rehearsal and not self._fenced():
+        there = self._info(self._target, "replication")
+        following = there["role"] == "slave"
+        if not following and not self._is_ours():
+            return
+        if not rehearsal and following and not self._fenced():
             raise ClusterError(
                 f"the redis {self.name} on the source takes writes: it was started again after it was fenced",
                 fix="go on with `portable migrate resume`, which fences it again",
             )
-        if not following and not self._is_ours():
-            return
+        # Of the primary that it left it keeps the name, unless it was started again: then the last second may be lost.
+        if not rehearsal and not following and there["master_replid2"] != self._replid():
+            raise ClusterError(
+                f"the redis {self.name} on the target was started again before it took over: it may lack the last writes",
+                fix="go back with `portable migrate abort`, which loses nothing, and begin again",
+            )
         self._ask(self._target, 'REPLICAOF NO ONE\nCONFIG SET masterauth ""')
         if not rehearsal:
             self._shell(f"rm -f {MARKER}")
