@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from portable.dns.records import presented, refuse_at_top, understood
+from portable.dns.secondaries import await_secondaries
 from portable.errors import ProviderError, UsageError
 from portable.provider import ADDRESS_TYPES, Record
 
@@ -100,6 +101,7 @@ class Rfc2136:
         code = self._ask(update).rcode()
         if code != dns.rcode.NOERROR:
             raise self._refused(zone, dns.rcode.to_text(code))
+        await_secondaries(self._ask, zone, self._ip())
 
     def _ask(self, message: dns.message.Message) -> dns.message.Message:
         import dns.exception
