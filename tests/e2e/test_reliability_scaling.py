@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator
 
@@ -10,7 +11,6 @@ import pytest
 from tests import soak
 from tests.e2e.conftest import AppUnderTest
 from tests.e2e.promises import Table, build_images, full_strength, subject, under_load, url_of, wait
-from tests.e2e.test_scaling import counting
 from tests.load import Stream, Summary, failures
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
@@ -88,7 +88,7 @@ def test_load_scales_out_and_calm_scales_in(app: AppUnderTest, table: Table) -> 
     app.write({"busy": busy})
     url = url_of(app.up())
     quiet = Stream("quiet", rate=10, patience=20)
-    with counting(app) as counts, under_load(url, quiet) as background:
+    with under_load(url, quiet) as background:
         with under_load(url, BUSY) as record:
             took = wait(lambda: replicas(app, "busy") == 4 and strong(app, "busy"), "four replicas serve", seconds=300)
             grown = time.monotonic() + 2.0
@@ -100,9 +100,21 @@ def test_load_scales_out_and_calm_scales_in(app: AppUnderTest, table: Table) -> 
             back = wait(lambda: replicas(app, "busy") == 2 and strong(app, "busy"), "two replicas again", seconds=720)
             table.rows.append(row("calm, scaled in from 4 to 2", background.summary(since=grown), f"{back:.0f}"))
     assert not background.failed(), failures(background.responses)
-    path = [count for count, after in zip(counts["busy"], [*counts["busy"][1:], None], strict=True) if count != after]
-    turns = path.index(max(path))
-    assert path == sorted(path[: turns + 1]) + sorted(path[turns + 1 :], reverse=True), f"it flapped: {path}"
+    sizes = rescales(app, "busy")
+    turn = sizes.index(4)
+    assert sizes == sorted(sizes[: turn + 1]) + sorted(sizes[turn + 1 :], reverse=True), f"it flapped: {sizes}"
+
+
+def rescales(app: AppUnderTest, name: str) -> list[int]:
+    """Every count that the autoscaler chose, in order, by its own events."""
+    events = [
+        event
+        for event in app.cluster.kube.list("v1", "Event", app.namespace)
+        if (event["reason"], event["involvedObject"]["name"]) == ("SuccessfulRescale", name)
+    ]
+    events.sort(key=lambda event: event["firstTimestamp"])
+    sizes = (int(re.findall(r"New size: (\d+)", event["message"])[0]) for event in events)
+    return [size for size, event in zip(sizes, events, strict=True) for _ in range(event.get("count", 1))]
 
 
 def test_nothing_scales_to_zero(app: AppUnderTest) -> None:
