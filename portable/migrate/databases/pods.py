@@ -83,7 +83,8 @@ def run(side: Side, name: str, command: Sequence[str], *, given: str = "", timeo
 
 
 def ensure(side: Side, name: str) -> None:
-    """The database's objects as compiled, those that are missing; its StatefulSet without a pod."""
+    """The database's objects as compiled, those that are missing; its StatefulSet without a pod. Its Secret must be there."""
+    credentials(side, name)
     for manifest in _compiled(side, name):
         place = (manifest["apiVersion"], manifest["kind"], manifest["metadata"]["name"], side.namespace)
         if side.kube.get(*place) is None:
