@@ -124,6 +124,8 @@ class _Linter:
         for at, found in _walk(node, path):
             yield from self._foreign(at, found, cloud)
             yield from self._smells(at, found, bound=cloud is not None)
+            if at[-1] == "source" and "files" in at:
+                yield from self._file(at, found)
             if cloud is None and at[-2:] == ("cluster", "region"):
                 yield self._problem(found, at, *_REGION, severity="warning")
             if cloud is None and at[-1] == "identity" and "workloads" in at:
@@ -138,6 +140,15 @@ class _Linter:
                 return  # where it belongs
             yield self._problem(found, at, f"{shown(text)} is {mark.what}", f"{mark.instead}")
             return
+
+    def _file(self, at: Place, found: Node) -> Iterator[Problem]:
+        """The lines of a file that is put into a container. Marks that are a whole text ("^gp3$") mean nothing in a line."""
+        text = (Path(found.mark.file).parent / str(found.content)).read_bytes().decode(errors="replace")
+        marks = [mark for _, mark in self._marks if mark.where == "value" and not mark.pattern.startswith("^")]
+        for number, line in enumerate(text.splitlines(), 1):
+            mark = next((mark for mark in marks if re.search(mark.pattern, line)), None)
+            if mark is not None:
+                yield self._problem(found, at, f"line {number} of {found.content} has {mark.what}", mark.instead)
 
     def _smells(self, at: Place, found: Node, *, bound: bool) -> Iterator[Problem]:
         text = found.content

@@ -127,6 +127,14 @@ def test_smells_are_warnings(tmp_path: Path, text: str, words: str) -> None:
     assert [each for each in report.problems if words in each.message and each.severity == "warning"]
 
 
+def test_files_that_the_spec_brings_are_read(tmp_path: Path) -> None:
+    (tmp_path / "app.conf").write_text("a = 1\nbucket = arn:aws:s3:::shop\nstorage = gp3\n")
+    container = "{main: {image: 'a/b:1', files: {/etc/app.conf: {source: ./app.conf}}}}"
+    (found,) = look(tmp_path, f"{HEAD}workloads:\n  web: {{containers: {container}}}\n").problems
+    assert (found.severity, found.line) == ("error", 5)
+    assert found.message == "line 2 of ./app.conf has an ARN"
+
+
 def test_pinned_and_built_images_are_fine(tmp_path: Path) -> None:
     assert look(tmp_path, spec(image="localhost:5000/web:1")).problems == ()
     assert look(tmp_path, spec(image="web@sha256:" + "0" * 64)).problems == ()
