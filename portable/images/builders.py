@@ -5,11 +5,14 @@ Their command lines are used, not their sockets: contexts, credential helpers an
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
+import tempfile
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias, cast
@@ -89,7 +92,7 @@ def _fails(program: str, *arguments: str) -> str | None:
 
 def has(builder: Builder, image: Wanted) -> bool:
     """Whether the builder's own store has the image already."""
-    if builder.buildkit and len(image.platforms) > 1:
+    if len(image.platforms) > 1:
         return (_archive_of(image.name) / "index.json").exists()
     question = {
         "docker": ("image", "inspect", "--format", "{{.Id}}"),
@@ -132,6 +135,32 @@ def build(builder: Builder, image: Wanted, emit: Emit, *, step: str) -> None:
             detail="\n".join(last),
             fix=f"see {Path(image.build.context) / image.build.dockerfile}, mend it, and run the command again",
         )
+    if len(image.platforms) > 1 and not builder.buildkit:
+        _put_aside(builder, image)
+
+
+def _put_aside(builder: Builder, image: Wanted) -> None:
+    """Out of the builder's store, where an index of several platforms makes `podman images` of Podman 4 fail."""
+    archive = _archive_of(image.name)
+    part = archive.with_name(f"{archive.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    _give_out(builder, ["manifest", "push", "--all", "--quiet", image.name, f"oci:{part}:{image.name}"], image)
+    _fails(builder.program, "manifest", "rm", image.name)
+    if lacking := sorted(set(image.platforms) - _platforms(part)):
+        raise BuildFailed(
+            f"{builder.title} left out {', '.join(lacking)} of the image of {image.title}",
+            fix=f"use another builder ({VARIABLE}), or a newer {builder.title}",
+        )
+    part.rename(archive)
+
+
+def _platforms(layout: Path) -> set[str]:
+    """What an OCI layout of one index holds, as the index tells: "linux/arm64", "linux/arm/v7"."""
+    top = json.loads((layout / "index.json").read_text())["manifests"][0]
+    index = json.loads((layout / "blobs" / top["digest"].replace(":", "/")).read_text())
+    found = (entry.get("platform", {}) for entry in index.get("manifests", ()))
+    words = [[one[key] for key in ("os", "architecture", "variant") if one.get(key)] for one in found]
+    return {"/".join(each[:count]) for each in words for count in (2, 3)}
 
 
 def _environment(builder: Builder) -> dict[str, str] | None:
@@ -181,7 +210,7 @@ def _naming(builder: Builder, image: Wanted) -> Sequence[str]:
 
 
 def _archive_of(name: str) -> Path:
-    """Where BuildKit puts an image of several platforms, which the classic image store of Docker cannot hold."""
+    """Where an image of several platforms is kept, as an OCI layout: not every builder's store can hold one."""
     from portable.tools import cache
 
     folder = cache.root() / "images" / name.replace("/", "_").replace(":", "_")
@@ -189,24 +218,29 @@ def _archive_of(name: str) -> Path:
     return folder
 
 
-def save(builder: Builder, image: Wanted, folder: Path) -> Path:
-    """The image as an archive in `folder`: a file as `docker save` writes it, or a folder that is an OCI layout.
+@contextmanager
+def saved(builder: Builder, image: Wanted) -> Iterator[Path]:
+    """The image as an archive, for the time of the block: a file as `docker save` writes it, or a folder that is an OCI layout.
 
     Raises ToolError with the builder's words.
     """
-    several = len(image.platforms) > 1
-    target = folder / "image"
-    if builder.buildkit and several:
-        return _archive_of(image.name)
-    match builder.name:
-        case "docker":
-            target = folder / "image.tar"
-            words = ["save", "--output", str(target), image.name]
-        case "podman" if not several:
-            words = ["save", "--quiet", "--format", "oci-dir", "--output", str(target), image.name]
-        case _:
-            push = ("manifest", "push", "--all") if several else ("push",)
-            words = [*push, "--quiet", image.name, f"oci:{target}:{image.name}"]
+    if len(image.platforms) > 1:
+        archive = _archive_of(image.name)
+        yield archive
+        shutil.rmtree(archive)  # delivered: it is looked for where it was brought to
+        return
+    with tempfile.TemporaryDirectory(prefix="portable-image-") as folder:
+        target = Path(folder) / ("image.tar" if builder.name == "docker" else "image")
+        words = {
+            "docker": ["save", "--output", str(target), image.name],
+            "podman": ["save", "--quiet", "--format", "oci-dir", "--output", str(target), image.name],
+            "buildah": ["push", "--quiet", image.name, f"oci:{target}:{image.name}"],
+        }[builder.name]
+        _give_out(builder, words, image)
+        yield target
+
+
+def _give_out(builder: Builder, words: Sequence[str], image: Wanted) -> None:
     done = subprocess.run([builder.program, *words], capture_output=True, text=True, check=False, errors="replace")
     if done.returncode != 0:
         raise ToolError(
@@ -214,4 +248,3 @@ def save(builder: Builder, image: Wanted, folder: Path) -> Path:
             detail=done.stderr.strip()[-2000:],
             fix="see whether the disk is full, then run the command again",
         )
-    return target

@@ -5,7 +5,6 @@ Where they run is also where they are looked for first: an image that is there i
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -141,5 +140,5 @@ def _archive(target: Target, image: Wanted, emit: Emit) -> Iterator[Path]:
     if not builders.has(builder, image):
         with step(emit, "build", "building images") as progress:
             _build(builder, image, progress)
-    with tempfile.TemporaryDirectory(prefix="portable-image-") as folder:
-        yield builders.save(builder, image, Path(folder))
+    with builders.saved(builder, image) as archive:
+        yield archive
