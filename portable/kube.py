@@ -8,12 +8,14 @@ API conventions: https://kubernetes.io/docs/reference/using-api/api-concepts/
 from __future__ import annotations
 
 import json
+import queue
 import random
 import re
+import socket
 import ssl
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from portable.errors import ClusterError
@@ -340,7 +342,10 @@ class Kube:
             with self._http.websocket(
                 path, subprotocols=[subprotocol], params=params, keepalive_ping_interval_seconds=None
             ) as session:
-                yield session
+                try:
+                    yield session
+                finally:
+                    _end(session)
         except WebSocketUpgradeError as error:
             error.response.read()
             raise _refusal(error.response.status_code, _body(error.response)) from error
@@ -404,6 +409,33 @@ class Kube:
                 yield response.iter_lines()
         except httpx2.HTTPError as error:
             raise _unreachable(self.server, error) from error
+
+
+def hang_up(session: WebSocketSession) -> None:
+    """Ends a WebSocket from any thread: who reads from it finds that it has ended. What it was opened by closes it.
+
+    Not by closing its socket: the library's own thread would still read from it, and from whatever connection gets the same
+    file descriptor next.
+    """
+    sock = session.stream.get_extra_info("socket")
+    if sock is not None:
+        with suppress(OSError):
+            socket.socket.shutdown(sock, socket.SHUT_RDWR)  # not TLS's own, which takes the object apart under its reader
+
+
+def _end(session: WebSocketSession) -> None:
+    """Says goodbye, and waits until nobody reads any more."""
+    from httpx2.websockets import WebSocketNetworkError
+    from wsproto.events import CloseConnection
+    from wsproto.utilities import LocalProtocolError
+
+    with suppress(WebSocketNetworkError, LocalProtocolError):
+        session.send(CloseConnection(1000))
+    hang_up(session)
+    reader = session._background_receive_task
+    while reader.is_alive():
+        with suppress(queue.Empty):  # it may wait for room in its queue
+            session._events.get(timeout=0.01)
 
 
 def _selectors(label_selector: str | None, field_selector: str | None) -> dict[str, str]:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from portable.compile.names import WORKLOAD_LABEL
 from portable.compile.objects import Objects
 from portable.errors import ClusterError, UsageError
-from portable.kube import Kube
+from portable.kube import Kube, hang_up
 from portable.rollout.view import is_ready
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class PortStream:
 
     def close(self) -> None:
         self._closed = True
-        self._session.close()
+        hang_up(self._session)
 
     def receive(self) -> Iterator[bytes]:
         """What the pod sends, until it closes. Raises ClusterError with the kubelet's words where the port does not answer."""
