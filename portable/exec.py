@@ -46,6 +46,7 @@ class Process:
     def __init__(self, session: WebSocketSession) -> None:
         self._session = session
         self.code = 0
+        self.ended = False
 
     def write(self, data: bytes) -> None:
         for at in range(0, len(data), CHUNK):
@@ -64,7 +65,7 @@ class Process:
         """
         from httpx2.websockets import WebSocketDisconnect, WebSocketNetworkError
 
-        ended, deadline = False, time.monotonic() + seconds
+        deadline = time.monotonic() + seconds
         while True:
             if time.monotonic() >= deadline:
                 raise _broken(f"it has not ended after {seconds:.0f} s")
@@ -73,18 +74,18 @@ class Process:
             except TimeoutError:
                 continue
             except WebSocketDisconnect as gone:
-                if ended:
+                if self.ended:
                     return
                 raise _broken(gone.reason or f"code {gone.code}") from gone
             except WebSocketNetworkError as gone:
-                if ended:
+                if self.ended:
                     return
                 raise _broken("the connection was lost") from gone
             channel, data = message[0], bytes(message[1:])
             if channel in (_STDOUT, _STDERR) and data:
                 yield channel, data
             elif channel == _ERROR and data:
-                self.code, ended = exit_code(json.loads(data)), True
+                self.code, self.ended = exit_code(json.loads(data)), True
 
     def _send(self, channel: int, data: bytes) -> None:
         from httpx2.websockets import WebSocketDisconnect, WebSocketNetworkError
@@ -162,6 +163,8 @@ def execute(kube: Kube, at: Container, command: Sequence[str], *, given: str = "
         running.end_input()
         for channel, data in running.read(seconds):
             said[channel] += data
+    if not running.ended:
+        raise _broken("how the command ended was not said")
     output, errors = (bytes(part).decode(errors="replace") for part in said.values())
     return Executed(running.code, output, errors)
 
