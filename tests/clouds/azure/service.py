@@ -44,6 +44,7 @@ class Call:
 class AzureService:
     """`fail`: the next operation on a cluster or pool ends with this error body. `slow`: how many states operations tell.
 
+    `places`: ids, in lower case, of what else roles may be assigned on.
     `things`: role assignments, disks, storage accounts, identities and their federated credentials, by id in lower case.
     """
 
@@ -56,6 +57,7 @@ class AzureService:
         self.groups: dict[str, Body] = {}
         self.clusters: dict[tuple[str, str], Body] = {}
         self.things: dict[str, Body] = {}
+        self.places: set[str] = set()
         self.denied_reviews = 1
         self.permitted: list[str] = ["*"]
         self.registered = True
@@ -552,7 +554,7 @@ class AzureService:
     def _parent(self, id: str) -> None:
         """What a thing stands in, or on, has to be there."""
         place = id.rpartition("/providers/")[0]
-        known = {body["id"].lower() for body in (*self.groups.values(), *self.clusters.values())}
+        known = {body["id"].lower() for body in (*self.groups.values(), *self.clusters.values())} | self.places
         if place not in known:
             raise Refusal(404, "ResourceNotFound", f"The scope {place} was not found.")
 
@@ -562,6 +564,8 @@ class AzureService:
         if unknown := set(properties) - {"roleDefinitionId", "principalId", "principalType"}:
             raise Refusal(400, "InvalidRequestContent", f"unknown: {unknown}")
         principals = {CALLER, *(body["identity"]["principalId"] for body in self.clusters.values())}
+        profiles = (body["properties"].get("identityProfile", {}) for body in self.clusters.values())
+        principals |= {each["objectId"] for profile in profiles for each in profile.values()}
         if properties["principalId"] not in principals:
             raise Refusal(
                 400, "PrincipalNotFound", f"Principal {properties['principalId']} does not exist in the directory."

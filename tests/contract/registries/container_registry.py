@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from tests.clouds.azure.entra import ARM
-from tests.clouds.azure.service import AzureService
+from tests.clouds.azure.service import SUBSCRIPTION, AzureService
 from tests.clouds.front import Fault, HttpReply, HttpRequest
 
 VERSIONS = ("2023-07-01", "2025-11-01")
@@ -70,7 +70,7 @@ class ContainerRegistryService:
         ]:
             return _refused(400, "InvalidRequestContent", str(body))
         made = name not in self.registries
-        at = f"/subscriptions/s/resourceGroups/{group}/providers/Microsoft.ContainerRegistry/registries/{name}"
+        at = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{group}/providers/Microsoft.ContainerRegistry/registries/{name}"
         properties = {**body.get("properties", {}), "loginServer": self.server, "provisioningState": "Succeeded"}
         self.registries[name] = {
             **body,
@@ -79,6 +79,7 @@ class ContainerRegistryService:
             "type": "Microsoft.ContainerRegistry/registries",
             "properties": properties,
         }
+        self.account.places.add(at.lower())
         return _reply(201 if made else 200, self.registries[name])
 
     def _exchange(self, request: HttpRequest) -> HttpReply:

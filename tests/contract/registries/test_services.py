@@ -125,3 +125,29 @@ def test_other_regions_have_other_registries(tmp_path: Path) -> None:
         with SERVICES[name](tmp_path) as service:
             elsewhere = service.registry.repository(Cluster("shop", region="us-east-1"), NAME)
             assert "us-east-1" in elsewhere
+
+
+def test_the_clusters_kubelets_may_pull_from_acr(tmp_path: Path) -> None:
+    from portable_azure import names, registry
+
+    with SERVICES["container-registry"](tmp_path) as service:
+        stand_in, session = service.more
+        group = names.group("shop")
+        session.resources.resource_groups.create_or_update(group, {"location": "westeurope"})
+        stand_in.account.clusters[group, "shop"] = {
+            "id": names.cluster_id(session.subscription, group, "shop"),
+            "name": "shop",
+            "location": "westeurope",
+            "tags": {},
+            "identity": {"principalId": "the-cluster"},
+            "properties": {
+                "provisioningState": "Succeeded",
+                "identityProfile": {"kubeletidentity": {"objectId": "the-kubelets"}},
+            },
+        }
+        for _ in range(2):
+            service.registry.ensure_repository(service.cluster, NAME, nowhere)
+        (role,) = [one for one in stand_in.account.things.values() if "roleAssignments" in one["type"]]
+        assert role["properties"]["principalId"] == "the-kubelets"
+        assert role["properties"]["roleDefinitionId"].endswith(registry.ACR_PULL)
+        assert "/registries/portable" in role["id"]
