@@ -13,6 +13,7 @@ from typing import Any
 
 from portable.errors import ProviderError
 from portable.events import Emit, Notice
+from portable.polling import Pending, poll
 from portable.provider import RegistryLogin
 from portable.spec.model import Cluster
 from portable_azure import access, configuration, names, operations
@@ -21,6 +22,7 @@ from portable_azure.roles import RoleAssignment
 from portable_azure.session import Session
 
 API_VERSION = "2023-07-01"
+NAMESPACE = "Microsoft.ContainerRegistry"
 GROUP = "portable-images"
 # https://learn.microsoft.com/azure/role-based-access-control/built-in-roles/containers#acrpull
 ACR_PULL = "7f951dda-4ed3-4680-a7ca-43fe172d538d"
@@ -35,6 +37,7 @@ ACTIONS = {
     "push": "Microsoft.ContainerRegistry/registries/push/write",
 }
 PRICE = "about 5 US$ a month as of July 2026, whether it is used or not"
+_REGISTRATION_SECONDS = 900.0
 _HOST = re.compile(r"[a-z0-9]{5,50}(?:-[a-z0-9]+)?\.azurecr\.(?:io|us|cn)/")
 
 
@@ -114,6 +117,7 @@ def _live(session: Session, place: str) -> dict[str, Any] | None:
 def _make(session: Session, place: str, location: str, emit: Emit) -> dict[str, Any]:
     doing = f"making the registry {place.rpartition('/')[2]}"
     with told(doing):
+        _register(session, emit)
         session.resources.resource_groups.create_or_update(
             GROUP, {"location": location, "tags": {"made-by": "portable"}}
         )
@@ -132,6 +136,27 @@ def _make(session: Session, place: str, location: str, emit: Emit) -> dict[str, 
             usual="10 s",
         )
         return session.get(place, API_VERSION)
+
+
+def _register(session: Session, emit: Emit) -> None:
+    """Once for each subscription: a kind of resource that it has never had is unknown to it."""
+    providers = session.resources.providers
+
+    def look() -> bool | Pending:
+        state = providers.get(NAMESPACE).registration_state
+        return state == "Registered" or Pending(f"{NAMESPACE} is being registered in the subscription")
+
+    if look() is not True:
+        providers.register(NAMESPACE)
+        poll(
+            look,
+            what=NAMESPACE,
+            timeout=_REGISTRATION_SECONDS,
+            emit=emit,
+            usual="1 min",
+            interval=session.interval,
+            sleep=session.sleep,
+        )
 
 
 def _let_in(session: Session, cluster: Cluster, place: str, emit: Emit) -> None:

@@ -127,6 +127,15 @@ def test_other_regions_have_other_registries(tmp_path: Path) -> None:
             assert "us-east-1" in elsewhere
 
 
+def test_a_subscription_that_never_had_a_registry(tmp_path: Path) -> None:
+    with SERVICES["container-registry"](tmp_path) as service:
+        stand_in, _ = service.more
+        stand_in.account.registered = False
+        assert service.registry.ensure_repository(service.cluster, NAME, nowhere) == service.repository
+        assert service.calls.count("Providers_Register") == 1
+        assert set(service.calls) <= service.allowed
+
+
 def test_the_clusters_kubelets_may_pull_from_acr(tmp_path: Path) -> None:
     from portable_azure import names, registry
 
