@@ -92,10 +92,11 @@ def missing_secrets(now: Situation) -> tuple[str, ...]:
 
 
 def local_images(target: Target, objects: Objects) -> Mapping[str, str]:
-    """image -> digest of the app's images that are on this machine, where the cluster can be given those."""
+    """image -> digest of the app's images that are on this machine, where the cluster can be given those; what a digest names
+    is always the same."""
     if not isinstance(target.provider, LocalImages):
         return {}
-    return target.provider.find_images(app_images(objects))
+    return target.provider.find_images([image for image in app_images(objects) if "@" not in image])
 
 
 def app_images(objects: Objects) -> Sequence[str]:

@@ -29,8 +29,9 @@ class Stored:
 
 
 def find(images: Sequence[str]) -> dict[str, Stored]:
-    """Those of `images` that the first of Podman and Buildah that is installed keeps. Nothing where neither is."""
+    """Those of `images` that the first of Podman and Buildah that is installed keeps, by their tags. Nothing where neither is."""
     program = next((name for name in _INSPECT if shutil.which(name)), None)
+    images = [image for image in images if "@" not in image]
     if program is None or not images:
         return {}
     with ThreadPoolExecutor(max_workers=4) as pool:
