@@ -19,6 +19,7 @@ MATRICES = (
     "tests/e2e/test_crash.py",
     "tests/e2e/test_demo.py",
     "tests/e2e/test_clouds.py",
+    "tests/e2e/test_images.py",
     "tests/e2e/test_migrate.py",
     "tests/contract/aws/test_faults.py",
     "tests/contract/azure/test_faults.py",
