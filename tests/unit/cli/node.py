@@ -153,8 +153,10 @@ def _handler(node: Node) -> type[BaseHTTPRequestHandler]:
                 self._pods(query)
 
         def _pods(self, query: dict[str, list[str]]) -> None:
-            workload = query["labelSelector"][0].partition("=")[2]
-            items = [pod for pod in node.pods if pod["metadata"]["labels"]["portable.dev/workload"] == workload]
+            """By one of the two forms of a selector: "label=one" and "label in (one,two)"."""
+            _, equals, one = query["labelSelector"][0].partition("=")
+            wanted = [one] if equals else query["labelSelector"][0].partition("(")[2].rstrip(")").split(",")
+            items = [pod for pod in node.pods if pod["metadata"]["labels"]["portable.dev/workload"] in wanted]
             self._json(200, {"items": items, "metadata": {"resourceVersion": "1"}})
 
         def _log(self, pod: str, query: dict[str, list[str]]) -> None:

@@ -4,6 +4,7 @@ import json
 import threading
 from collections.abc import Iterator
 from itertools import islice
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,7 @@ from portable.cli import main
 from portable.errors import UsageError
 from portable.logs import LogLine, Selection, follow_logs, read_logs
 from tests.unit.cli.node import Node, serving
+from tests.unit.cli.programs import HELLO
 
 pytestmark = pytest.mark.unit
 
@@ -31,6 +33,24 @@ def test_all_pods_of_a_workload_and_no_other() -> None:
             ("web-2", "three"),
         ]
         assert said(read_logs(kube, "ns", ["web"], Selection(tail=1))) == [("web-1", "two"), ("web-2", "three")]
+
+
+def test_several_workloads_and_only_what_is_looked_for(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    two = HELLO.replace("resources:\n", "  api:\n    containers: {main: {image: 'example.com/api:1'}}\nresources:\n", 1)
+    (tmp_path / "portable.yaml").write_text(two)
+    monkeypatch.chdir(tmp_path)
+    node = Node()
+    node.add("web-1").say("error: one", "fine")
+    node.add("api-1", "api").say("an error: two")
+    with serving(node) as kube:
+        monkeypatch.setattr("portable.target.connect", lambda _target: kube)
+        monkeypatch.setattr(kube, "close", lambda: None)
+        assert main(["logs", "--cloud", "gcp", "--grep", "error: (one|two)"]) == 0
+        assert sorted(capsys.readouterr().out.splitlines()) == ["api-1 web an error: two", "web-1 web error: one"]
+        assert main(["logs", "web", "api", "--cloud", "gcp", "--grep", "^error"]) == 0
+        assert capsys.readouterr().out == "web-1 web error: one\n"
 
 
 def test_a_container_that_has_not_started_is_a_remark_not_a_failure() -> None:
