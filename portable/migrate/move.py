@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from portable.errors import PortableError
 from portable.events import Emit
@@ -101,19 +101,29 @@ class Move:
         from portable.migrate.databases import Way, ways
 
         known = self.record.facts("plan").get("ways")
-        return ways(self.sides, self.emit) if known is None else tuple(Way(**way) for way in known)
+        if known is not None:
+            return tuple(Way(**way) for way in known)
+        if self.target_kube is not None:
+            return ways(self.sides, self.emit)
+        # the target's cluster is still to be made: of it only the compiled objects are looked at
+        unmade = Side("target", self.target, cast("Kube", None), compile_target(self.target))
+        return ways(Sides(self.migration, self.source_side, unmade), self.emit)
+
+    @property
+    def replicated(self) -> tuple[str, ...]:
+        """The databases that move by replication."""
+        return tuple(way.name for way in self.ways if way.how == "replication")
 
     @cached_property
     def replications(self) -> Mapping[str, Replication]:
-        """Name -> the databases that move by replication."""
         from portable.migrate.databases import replication
 
-        return {way.name: replication(self.sides, way.name, self.emit) for way in self.ways if way.how == "replication"}
+        return {name: replication(self.sides, name, self.emit) for name in self.replicated}
 
     @cached_property
     def volumes(self) -> tuple[VolumeCopy, ...]:
         """Those that are copied: all but the replicated databases'."""
-        return volumes(self.source_side, skip=self.replications)
+        return volumes(self.source_side, skip=self.replicated)
 
     @cached_property
     def transfer(self) -> Transfer:

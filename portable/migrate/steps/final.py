@@ -63,7 +63,7 @@ def _promote(move: Move, progress: Progress) -> Facts:
         replication.promote()
         replication.stop()  # while the source's database still runs: its slot would keep its log for ever
     before = move.record.facts("freeze")["before"]
-    databases = {name: count for name, count in before.items() if name.partition("/")[2] in move.replications}
+    databases = {name: count for name, count in before.items() if name.partition("/")[2] in move.replicated}
     replicas.scale_to_zero(move.source_kube, move.namespace, databases)
     wait_for_pods_gone(move.source_kube, move.namespace, databases, progress)
     return {}
@@ -78,5 +78,5 @@ def _demote(move: Move, progress: Progress) -> None:
 FINAL = MigrationStep("final", "the last of the data", _final, when=has_data)
 VERIFY = MigrationStep("verify", "both sides compared", _verify, when=has_data)
 PROMOTE = MigrationStep(
-    "promote", "databases change sides", _promote, undo=_demote, when=lambda move: bool(move.replications)
+    "promote", "databases change sides", _promote, undo=_demote, when=lambda move: bool(move.replicated)
 )

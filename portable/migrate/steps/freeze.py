@@ -32,7 +32,7 @@ def _freeze(move: Move, progress: Progress) -> Facts:
     _wait_for_jobs(move, progress)
     if "stopped_at" not in move.record.facts("freeze"):
         move.note("freeze", stopped_at=time.time())
-    stopping = {name: count for name, count in before.items() if name.partition("/")[2] not in move.replications}
+    stopping = {name: count for name, count in before.items() if name.partition("/")[2] not in move.replicated}
     replicas.scale_to_zero(kube, namespace, stopping)
     wait_for_pods_gone(kube, namespace, stopping, progress)
     positions = {}
@@ -52,7 +52,7 @@ def _thaw(move: Move, progress: Progress) -> None:
     """The source as it was: databases first, then what uses them."""
     before: Mapping[str, Any] = move.record.facts("freeze").get("before", {})
     kube, namespace = move.source_kube, move.namespace
-    databases = {name: count for name, count in before.items() if name.partition("/")[2] in move.replications}
+    databases = {name: count for name, count in before.items() if name.partition("/")[2] in move.replicated}
     replicas.restore(kube, namespace, databases)
     for name, replication in move.replications.items():
         _wait_for_ready(kube, namespace, f"StatefulSet/{name}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from portable.certificate_stores import request_certificates
 from portable.certificates import ensure_certificates
 from portable.errors import PortableError
 from portable.identities import bind_identities
@@ -10,6 +11,7 @@ from portable.migrate import home_record
 from portable.migrate.asleep import asleep
 from portable.migrate.inventory import live_claims, used_by
 from portable.migrate.move import Move, end_of
+from portable.migrate.steps.secrets import differing
 from portable.migrate.steps.step import Facts, MigrationStep
 from portable.provider import KubeObject
 from portable.secrets import ensure_namespace
@@ -77,6 +79,7 @@ def _lay_down(move: Move, progress: Progress) -> Facts:
     side = move.target_side
     objects = asleep(side.objects)
     ensure_certificates(move.target, side.kube, side.objects, move.emit)
+    request_certificates(move.target, side.objects, move.emit)
     bind_identities(move.target, side.namespace, progress)
     move.engine.app_up(
         move.target.home, objects, side.kube, side.kube.kubeconfig, lambda _name, _condition: None, superseded="keep"
@@ -90,6 +93,8 @@ def _not_laid_down(move: Move) -> str:
     side = move.target_side
     if move.record.facts("asleep").get("objects", side.objects.digest) != side.objects.digest:
         return "the spec has changed since"
+    if differ := differing(move):  # the target's state remembered others, from an earlier life of the app there
+        return differ
     there = {claim["metadata"]["name"] for claim in live_claims(side)}
     lacking = [claim["metadata"]["name"] for claim in live_claims(move.source_side)]
     return ", ".join(f"the volume claim {name} is missing" for name in lacking if name not in there)

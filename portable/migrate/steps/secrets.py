@@ -62,17 +62,17 @@ def _put(kube: Kube, namespace: str, secret: KubeObject) -> None:
             raise
 
 
-def _differ(move: Move) -> str:
+def differing(move: Move) -> str:
     """By name, never by value."""
     source, target = move.source_side, move.target_side
     here = _values(source.kube, source.namespace)
     there = _values(target.kube, target.namespace)
-    differing = [name for name in _wanted(move) if name in here and here[name] != there.get(name)]
-    return f"on the target these secrets have other values: {', '.join(differing)}" if differing else ""
+    names = [name for name in _wanted(move) if name in here and here[name] != there.get(name)]
+    return f"on the target these secrets have other values: {', '.join(names)}" if names else ""
 
 
 def _values(kube: Kube, namespace: str) -> dict[str, object]:
     return {secret["metadata"]["name"]: secret.get("data") for secret in kube.list("v1", "Secret", namespace)}
 
 
-SECRETS = MigrationStep("secrets", "secrets, from API server to API server", _copy, check=_differ)
+SECRETS = MigrationStep("secrets", "secrets, from API server to API server", _copy, check=differing)

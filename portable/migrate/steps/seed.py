@@ -13,7 +13,7 @@ _ROUNDS = 3
 
 
 def has_data(move: Move) -> bool:
-    return bool(move.volumes or move.replications)
+    return bool(move.volumes or move.replicated)
 
 
 def _find_path(move: Move, progress: Progress) -> Facts:
@@ -81,7 +81,7 @@ REPLICATE = MigrationStep(
     _follow,
     check=_not_following,
     undo=_unfollow,
-    when=lambda move: bool(move.replications),
+    when=lambda move: bool(move.replicated),
 )
 SEED = MigrationStep(
     "seed", "volumes copied while the source serves", _seed, when=lambda move: bool(move.volumes), repeats=True

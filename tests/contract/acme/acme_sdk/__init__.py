@@ -73,21 +73,22 @@ class Client:
     def list(self, kind: Kind) -> list[dict[str, Any]]:
         return [json.loads(path.read_text()) for path in sorted((self._root / kind).glob("*.json"))]
 
-    def api(self) -> dict[str, str]:
-        """{"server": URL, "ca": base64 of the PEM} of the API server that every cluster here has."""
-        return {key: value for key, value in self._api().items() if key != "token"}
+    def api(self, cluster: str = "") -> dict[str, str]:
+        """{"server": URL, "ca": base64 of the PEM} of the API server that every cluster here has, or this one alone."""
+        return {key: value for key, value in self._api(cluster).items() if key != "token"}
 
-    def sign_in(self) -> tuple[str, float]:
+    def sign_in(self, cluster: str = "") -> tuple[str, float]:
         """A token for that API server, and when it ends."""
-        return self._api()["token"], time.time() + 900
+        return self._api(cluster)["token"], time.time() + 900
 
     def may(self) -> list[str]:
         """What this account may do: a line each in `permissions`; everything where there is no such file."""
         path = self._root / "permissions"
         return path.read_text().split() if path.exists() else ["*"]
 
-    def _api(self) -> dict[str, str]:
-        return json.loads((self._root / "api.json").read_text())
+    def _api(self, cluster: str) -> dict[str, str]:
+        own = self._root / f"api-{cluster}.json"
+        return json.loads((own if own.exists() else self._root / "api.json").read_text())
 
     def _path(self, kind: Kind, name: str) -> Path:
         return self._root / kind / f"{name}.json"

@@ -50,13 +50,13 @@ def credentials(name: str) -> Credentials:
     with acme() as client:
         if described(client, "clusters", name) is None:
             raise ClusterGone(f"there is no cluster {name} on Acme", fix="make it with `portable up --cloud acme`")
-        api = client.api()
-    return Credentials(exec_kubeconfig("acme", name, api["server"], api["ca"]), token=token)
+        api = client.api(name)
+    return Credentials(exec_kubeconfig("acme", name, api["server"], api["ca"]), token=lambda: token(name))
 
 
-def token() -> Token:
+def token(name: str = "") -> Token:
     with acme() as client:
-        return Token(*client.sign_in())
+        return Token(*client.sign_in(name))
 
 
 def bind(name: str, identities: Mapping[str, str]) -> None:
