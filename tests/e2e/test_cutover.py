@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -49,6 +50,7 @@ class Moving:
     host: str
     secure: str
     url: str
+    secure_url: str
 
     def forwarding(self, **options: Any) -> Forwarding:
         return Forwarding(self.sides, nowhere, **options)
@@ -57,7 +59,7 @@ class Moving:
         return fetch(self.url).body.decode().split()[0]
 
     def secure_greeting(self) -> str:
-        return fetch(self.url.replace("http:", "https:").replace(self.host, self.secure)).body.decode().split()[0]
+        return fetch(self.secure_url).body.decode().split()[0]
 
     def ingress(self) -> KubeObject:
         found = self.sides.source.kube.list(*INGRESS, self.sides.source.namespace)
@@ -80,8 +82,8 @@ def moving(portable: Portable, cluster: Cluster, tmp_path_factory: pytest.TempPa
         portable("up", "-e", "old", "--yes", app.file)
         source = _side(app, "source", "old")
         with _elsewhere(app) as target:
-            at = next(at for at in _urls(app) if host in at)
-            yield Moving(Sides(f"m{secrets.token_hex(3)}", source, target), host, secure, at)
+            urls = [next(url for url in _urls(app) if urlsplit(url).hostname == name) for name in (host, secure)]
+            yield Moving(Sides(f"m{secrets.token_hex(3)}", source, target), host, secure, *urls)
     finally:
         portable("destroy", "-e", "old", "--yes", "--destroy-data", "--keep-cluster", app.file)
 

@@ -93,6 +93,19 @@ def restart(moving: Moving, name: str) -> None:
     eventually(lambda: pods.is_running(moving.target, name))
 
 
+def test_after_a_rehearsal_the_target_follows_anew(moving: Moving) -> None:
+    for name in ("db", "cache"):
+        moving.replication(name).promote(rehearsal=True)
+    moving.sql(moving.target, "INSERT INTO items (name) VALUES ('rehearsed');", tcp=True)
+    moving.redis(moving.target, "SET rehearsed 1")
+    moving.sql(moving.source, "INSERT INTO items (name) VALUES ('meanwhile');", tcp=True)
+    for name in ("db", "cache"):
+        moving.replication(name).start(moving.primary(name))
+    asked = "SELECT string_agg(name, ' ') FROM items WHERE name IN ('rehearsed', 'meanwhile');"
+    eventually(lambda: moving.sql(moving.target, asked) == "meanwhile")
+    assert moving.redis(moving.target, "EXISTS rehearsed") == "0"
+
+
 def test_a_cut_network_is_named_and_afterwards_the_standby_goes_on_where_it_was(moving: Moving) -> None:
     for name in ("db", "cache"):
         moving.cut(name)
