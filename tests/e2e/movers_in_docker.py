@@ -8,7 +8,7 @@ import os
 import secrets
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -65,13 +65,15 @@ class Movers:
 
 @contextmanager
 def movers(
-    folder: Path, *, user: int = 0, target_size: str = "", foreign: bool = False, target_memory: str = ""
+    folder: Path, *, user: int = 0, target_size: str = "", foreign: bool = False, limits: Sequence[str] = ()
 ) -> Iterator[Movers]:
-    """`target_size`: the target's volume is a disk of that size ("20m"). `foreign`: the ends have keys of different migrations."""
+    """`target_size`: the target's volume is a disk of that size ("20m"). `foreign`: the ends have keys of different migrations.
+    `limits`: of the target ("--memory=96m")."""
     made = Movers(folder / "source", folder / "target", top=user == 0)
     pairs = {"source": keys.make("m1"), "target": keys.make("m1")}
     if not foreign:
         pairs["target"] = pairs["source"]
+    network = docker.run("network", "create", f"movers-{secrets.token_hex(4)}").strip()
     try:
         for role in ("target", "source"):
             volume, secret = folder / role, folder / f"{role}-keys"
@@ -84,11 +86,10 @@ def movers(
             disk = [f"--volume={volume}:/volumes/{CLAIM}" + (":ro" if role == "source" else "")]
             if role == "target" and target_size:
                 disk = [f"--tmpfs=/volumes/{CLAIM}:size={target_size},mode=0777"]
-            if role == "target" and target_memory:
-                disk.append(f"--memory={target_memory}")
-            dial = [f"-dial={_address(made.containers['target'])}:7873"] if role == "source" else []
+            disk += limits if role == "target" else ()
+            dial = ["-dial=target:7873"] if role == "source" else []
             made.containers[role] = docker.run(
-                *("run", "--detach", "--name", f"mover-{secrets.token_hex(4)}", f"--user={user}:{user}"),
+                *("run", "--detach", f"--network={network}", f"--network-alias={role}", f"--user={user}:{user}"),
                 *("--group-add=1000", "--tmpfs=/run/mover:mode=0777", f"--volume={secret}:/etc/mover/keys:ro", *disk),
                 *(MOVER_IMAGE, f"-role={role}", *dial),
             ).strip()
@@ -96,6 +97,7 @@ def movers(
     finally:
         for container in made.containers.values():
             docker.run("rm", "--force", container)
+        docker.run("network", "rm", network)
 
 
 def wait_for_sessions(pair: Movers, seconds: float = 40) -> None:
@@ -103,7 +105,3 @@ def wait_for_sessions(pair: Movers, seconds: float = 40) -> None:
     while not pair.result("status")["sessions"]:
         assert time.monotonic() < deadline, pair.logs()
         time.sleep(0.2)
-
-
-def _address(container: str) -> str:
-    return docker.run("inspect", "--format", "{{.NetworkSettings.IPAddress}}", container).strip()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from portable.migrate.sides import Side
 from portable.migrate.transfer import Transfer, objects
 from portable_kind import mover_image
 from tests.e2e.conftest import HELLO, Cluster
-from tests.e2e.volumes_moving import Moving, fill, fill_awkwardly, listing, moving
+from tests.e2e.volumes_moving import USER, Moving, fill, fill_awkwardly, listing, moving
 
 pytestmark = pytest.mark.e2e
 
@@ -87,6 +88,7 @@ def test_a_mover_that_is_deleted_comes_back_and_goes_on(role: str, moved: Moving
     with big.open("wb") as file:
         for number in range(192):
             file.write(number.to_bytes(8, "big") * (1 << 17))
+    os.chown(big, USER, USER)
     began = threading.Event()
 
     def emit(event: Event) -> None:

@@ -135,7 +135,13 @@ func (c *copying) work(ctx context.Context, queue <-chan operation) error {
 	}
 	defer out.close()
 	ended := make(chan error, 1)
-	go func() { ended <- c.replies(gob.NewDecoder(stream)) }()
+	go func() {
+		err := c.replies(gob.NewDecoder(stream))
+		if err != nil {
+			stream.SetDeadline(time.Now()) // whoever writes would wait for an end that reads no more
+		}
+		ended <- err
+	}()
 	if err := c.send(ctx, out, queue); err != nil {
 		select {
 		case told := <-ended: // why the other end hung up

@@ -132,7 +132,7 @@ func (t *tunnel) secure(ctx context.Context, conn net.Conn) (*yamux.Session, err
 		secured = tls.Server(raw, t.config)
 	}
 	if err = secured.HandshakeContext(deadline); err != nil {
-		conn.Close()
+		raw.Close() // after the other end was told why
 		return nil, err
 	}
 	if t.role == "source" {
@@ -151,7 +151,7 @@ func (t *tunnel) secure(ctx context.Context, conn net.Conn) (*yamux.Session, err
 		}
 	}
 	if err != nil {
-		conn.Close()
+		raw.Close()
 		return nil, err
 	}
 	return session, nil
