@@ -175,9 +175,29 @@ def _arguments(builder: Builder, image: Wanted) -> list[str]:
     words += ["--target", build.target] if build.target else []
     for name, value in sorted(build.args.items()):
         words += ["--build-arg", f"{name}={value}"]
+    words += _secrets(builder, image)
     if builder.name != "docker" and (context / IGNORE_FILE).is_file():
         words += ["--ignorefile", str(context / IGNORE_FILE)]  # theirs would prefer a .containerignore
     return [*words, *_naming(builder, image), str(context)]
+
+
+def _secrets(builder: Builder, image: Wanted) -> Iterator[str]:
+    """Names of variables and files; values are the builder's to read. Raises UsageError where one is not there."""
+    for name, secret in sorted(image.build.secrets.items()):
+        if builder.name == "docker" and not builder.buildkit:
+            raise UsageError(
+                "Docker here has no BuildKit, which build secrets need",
+                detail=f"wanted by {image.title}: {name}",
+                fix=f"install Docker's buildx plugin, or use Podman or Buildah ({VARIABLE}=podman)",
+            )
+        if secret.env is not None and secret.env not in os.environ:
+            raise UsageError(f"the build secret {name} of {image.title} is not set", fix=f"export {secret.env}")
+        if secret.file is not None and not Path(secret.file).is_file():
+            raise UsageError(f"the build secret {name} of {image.title} is not there", fix=f"put it into {secret.file}")
+        source = f"type=env,env={secret.env}" if secret.env is not None else f"type=file,src={secret.file}"
+        if builder.name != "docker":
+            source = source.replace(",env=", ",src=")  # Buildah's word for both
+        yield f"--secret=id={name},{source}"
 
 
 def _naming(builder: Builder, image: Wanted) -> Sequence[str]:

@@ -25,7 +25,13 @@ def content_digest(build: Build, platforms: Sequence[str]) -> str:
     """
     context = Path(build.context)
     hashed = hashlib.sha256()
-    asked = {"target": build.target, "args": dict(build.args), "platforms": list(platforms), "file": build.dockerfile}
+    asked = {
+        "target": build.target,
+        "args": dict(build.args),
+        "secrets": sorted(build.secrets),
+        "platforms": list(platforms),
+        "file": build.dockerfile,
+    }
     hashed.update(json.dumps([_FORMAT, asked], sort_keys=True).encode())
     try:
         hashed.update((context / build.dockerfile).read_bytes())

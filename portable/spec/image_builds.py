@@ -8,7 +8,7 @@ from typing import Any
 
 from portable.errors import Problem
 from portable.spec.document import Document, Path, shown
-from portable.spec.model import Build
+from portable.spec.model import Build, BuildSecret
 
 LOCAL = "portable.local"  # stands for a registry in the names of images that are given none
 DOCKERFILES = ("Dockerfile", "Containerfile")
@@ -46,6 +46,10 @@ def read_build(
         dockerfile,
         given.get("target"),
         dict(given.get("args", {})),
+        {
+            name: BuildSecret(source.get("env"), str((naming / source["file"]).resolve()) if "file" in source else None)
+            for name, source in given.get("secrets", {}).items()
+        },
         tuple(given.get("platforms", ())),
         dict(given.get("sync", {})),
     )

@@ -77,6 +77,14 @@ class ComputeResources:
 
 
 @dataclass(frozen=True)
+class BuildSecret:
+    """One of the two is set: `env` names a variable, `file` is an absolute path. The value itself is never read here."""
+
+    env: str | None = None
+    file: str | None = None
+
+
+@dataclass(frozen=True)
 class Build:
     """How a container's image is made. `context` is an absolute folder, `dockerfile` relative to it.
 
@@ -87,6 +95,7 @@ class Build:
     dockerfile: str = "Dockerfile"
     target: str | None = None
     args: Mapping[str, str] = field(default_factory=dict)
+    secrets: Mapping[str, BuildSecret] = field(default_factory=dict)
     platforms: tuple[str, ...] = ()
     sync: Mapping[str, str] = field(default_factory=dict)
 

@@ -201,7 +201,7 @@ def _build_problems(facts: Facts, build: Build, image: str, path: Path) -> Itera
             yield facts.problem(place, "build arguments have no placeholders", hint="write the value itself")
         elif _SECRET_WORDS.search(name):
             message = f"{name} looks like a secret: whoever has the image can read its build arguments"
-            hint = "let the build do without it, or copy from a stage that got it otherwise"
+            hint = f"use `secrets: {{{name.lower()}: {{env: {name}}}}}` and `RUN --mount=type=secret,id={name.lower()}`"
             yield facts.problem(place, message, at="key", hint=hint, severity="warning")
     for source in build.sync:
         if source.startswith("/") or ".." in source.split("/"):

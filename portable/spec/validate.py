@@ -257,6 +257,14 @@ def _length(error: Any, path: Path, _context: _Context) -> _Words:
     yield where, {"message": message, "expected": expected, "at": "key" if named else "value"}
 
 
+def _too_many(error: Any, path: Path, _context: _Context) -> _Words:
+    most = error.validator_value
+    yield (
+        path,
+        {"message": f"{_subject(path)} has {len(error.instance)} keys", "expected": f"{most} of them", "at": "key"},
+    )
+
+
 def _other(error: Any, path: Path, _context: _Context) -> _Words:
     yield path, {"message": f"{_subject(path)} is not right: {error.message}"}
 
@@ -275,4 +283,5 @@ _REWRITES: Mapping[str, Callable[[Any, Path, _Context], _Words]] = {
     "maxLength": _length,
     "minItems": _length,
     "minProperties": _length,
+    "maxProperties": _too_many,
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any, cast
 import pytest
 
 from portable import tools
-from portable.errors import ProviderError
+from portable.errors import ProviderError, UsageError
 from portable.events import Emit, Event, Step, nowhere
 from portable.images import builders
 from portable.images.delivery import deliver
@@ -103,8 +104,6 @@ def test_pushed_by_digest_and_not_built_again(
 
 
 def test_a_cloud_without_a_registry_says_what_to_do(target: Target) -> None:
-    from portable.errors import UsageError
-
     bare = replace(target, provider=cast("Any", type("Bare", (), {"title": "a bare cloud"})()))
     with pytest.raises(UsageError) as caught:
         deliver(bare, nowhere)
@@ -156,3 +155,41 @@ def test_a_target_without_a_registry_is_refused_in_words(
     there = replace(side(target, one, "target"), app=replace(target, provider=bare))
     with pytest.raises(ProviderError, match="has no registry"):
         mirror([pushed], side(target, one, "source"), there, nowhere)
+
+
+def test_a_build_secret_is_read_and_left_nowhere(
+    tmp_path: Path, target: Target, clouds: tuple[Cloud, Cloud], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The build fails unless it reads the right value; a wrapper in Buildah's place notes its arguments."""
+    value = f"s3cret-{tmp_path.name}"
+    context = tmp_path / "api"
+    (context / "busybox").write_bytes(Path(need("busybox", "busybox-static")).read_bytes())
+    (context / "busybox").chmod(0o755)
+    (context / "Dockerfile").write_text(
+        "FROM scratch\nCOPY busybox /busybox\n"
+        f'RUN --mount=type=secret,id=npm ["/busybox", "grep", "-q", "{value}", "/run/secrets/npm"]\n'
+    )
+    spec = tmp_path / "portable.yaml"
+    asked = "{context: ./api, secrets: {npm: {env: E1_TOKEN}}, platforms: [linux/amd64]}"
+    spec.write_text(
+        spec.read_text().partition("workloads")[0]
+        + f"workloads: {{web: {{containers: {{main: {{build: {asked}}}}}}}}}\n"
+    )
+    seen, real = tmp_path / "seen", need("buildah")
+    (tmp_path / "bin").mkdir()
+    wrapper = tmp_path / "bin" / "buildah"
+    wrapper.write_text(f'#!/bin/sh\necho "$@" >> {seen}\nexec {real} "$@"\n')
+    wrapper.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{wrapper.parent}:{os.environ['PATH']}")
+    app = on(open_target(Request(spec, cloud="gcp")), clouds[0])
+    monkeypatch.delenv("E1_TOKEN", raising=False)
+    with pytest.raises(UsageError, match="npm of web is not set"):
+        deliver(app, nowhere)
+    monkeypatch.setenv("E1_TOKEN", "wrong")
+    with pytest.raises(builders.BuildFailed):
+        deliver(app, nowhere)
+    monkeypatch.setenv("E1_TOKEN", value)
+    (reference,) = deliver(app, nowhere).built.values()
+    assert reference.startswith(clouds[0].at.server)
+    assert "--secret=id=npm" in seen.read_text()
+    assert value not in seen.read_text()

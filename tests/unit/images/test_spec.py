@@ -8,7 +8,7 @@ import pytest
 
 from portable.errors import SpecError
 from portable.spec import load_app
-from portable.spec.model import Build, Container
+from portable.spec.model import Build, BuildSecret, Container
 
 pytestmark = pytest.mark.unit
 
@@ -38,6 +38,7 @@ def test_every_key(tmp_path: Path) -> None:
     found = container(
         tmp_path,
         "{image: ghcr.io/acme/api, build: {context: api, dockerfile: other, target: run, args: {V: '1'}, "
+        "secrets: {npm: {env: NPM_TOKEN}, key: {file: ./key.pem}}, "
         "platforms: [linux/amd64, linux/arm64], sync: {src: /app/src}}}",
     )
     assert found.image == "ghcr.io/acme/api"
@@ -46,6 +47,7 @@ def test_every_key(tmp_path: Path) -> None:
         "other",
         "run",
         {"V": "1"},
+        {"npm": BuildSecret(env="NPM_TOKEN"), "key": BuildSecret(file=str((tmp_path / "key.pem").resolve()))},
         ("linux/amd64", "linux/arm64"),
         {"src": "/app/src"},
     )
@@ -71,6 +73,8 @@ def test_a_containerfile_and_scores_dot(tmp_path: Path) -> None:
         ("{build: {context: api, args: {A: '${resources.db.url}'}}}", "7:46", "no placeholders"),
         ("{build: {context: api, sync: {../x: /x}}}", "7:43", '"../x" is outside'),
         ("{build: {context: api, platforms: [windows/amd64]}}", "7:48", "is not a valid"),
+        ("{build: {context: api, secrets: {a: {env: A, file: b}}}}", "7:46", "a has 2 keys"),
+        ("{build: {context: api, secrets: {a: abc}}}", "7:49", "a must be a map"),
         ("{build: {context: api, tag: x}}", "7:36", 'unknown key "tag"'),
         ("{build: 3}", "7:21", "build must be text or a map"),
         ("{build: {context: api, args: {A: 3}}}", "7:46", "A must be text"),
