@@ -12,7 +12,7 @@ from portable.migrate.flow import Confirm, MigrateResult, go, result_of, tidy
 from portable.migrate.journal import End
 from portable.migrate.lease import Lease
 from portable.migrate.move import Move, Options, end_of
-from portable.migrate.opening import lease_of, open_move, require_journal
+from portable.migrate.opening import lease_of, open_move, require_unfinished
 from portable.migrate.run import move_steps, run, thaw, undo
 from portable.migrate.steps import cut_over
 from portable.plan import Plan
@@ -22,12 +22,12 @@ from portable.target import Request
 def abort(request: Request, ends: tuple[End, End] | None, *, emit: Emit) -> MigrateResult:
     """Gives it up: the source is as it was, and what was made on the target is gone."""
     found = find(request, ends)
-    require_journal(found)
+    require_unfinished(found, "abort")
     with open_move(request, found, emit, Options()) as move:
-        if move.record.phase not in ("under way",):
+        if move.record.phase != "under way":
             raise PortableError(
                 f"it is too late to abort: the migration is {move.record.phase}",
-                fix="go back with `portable migrate rollback`" if not move.record.over else "",
+                fix="go back with `portable migrate rollback`",
             )
         move.hold(lease_of(move))
         undo(move, move_steps(move))
@@ -48,10 +48,8 @@ def rollback(
     """Before traffic has moved: the source serves again as it was, what is staged stays. After it: migrates back, with what was
     written meanwhile; or with `discard` without that, if `agree` (told what would be lost) says so."""
     found = find(request, ends)
-    require_journal(found)
+    require_unfinished(found, "go back from")
     with open_move(request, found, emit, options or Options()) as move:
-        if move.record.over:
-            raise PortableError(f"there is nothing to go back from: the migration is {move.record.phase}")
         if move.record.phase == "under way":
             move.hold(lease_of(move))
             thaw(move)
@@ -84,12 +82,12 @@ def finalize(
     from portable.destroy import destroy
 
     found = find(request, ends)
-    require_journal(found)
+    require_unfinished(found, "finalize")
     with open_move(request, found, emit, Options()) as move:
         if move.record.phase != "committed":
             raise PortableError(
                 f"the source cannot be destroyed: the migration is {move.record.phase}",
-                fix="" if move.record.over else "end it first with `portable migrate resume`",
+                fix="end it first with `portable migrate resume`",
             )
         move.hold(lease_of(move))
         cut_over.record_home(move)

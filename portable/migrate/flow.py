@@ -14,7 +14,7 @@ from portable.migrate.find import find
 from portable.migrate.journal import End, Phase, Record
 from portable.migrate.lease import Lost, holder
 from portable.migrate.move import Move, Options, end_of
-from portable.migrate.opening import lease_of, open_move, require_journal
+from portable.migrate.opening import lease_of, open_move, require_journal, require_unfinished
 from portable.migrate.plan import Kept, MigrationPlan, Promise, kept, promise
 from portable.migrate.run import move_steps, run, thaw
 from portable.migrate.steps import REHEARSE, STAGE, cut_over, seed
@@ -87,10 +87,8 @@ def resume(
 ) -> MigrateResult:
     """Goes on with what was begun, wherever it was broken off."""
     found = find(request, ends)
-    require_journal(found)
+    require_unfinished(found, "go on with")
     with open_move(request, found, emit, options or Options()) as move:
-        if move.record.over:
-            raise PortableError(f"there is nothing to go on with: the migration is {move.record.phase}")
         mode = move.record.facts("operator").get("mode", "full")
         return go(move, mode if move.record.phase == "under way" else "full")
 

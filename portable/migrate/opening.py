@@ -41,6 +41,14 @@ def open_move(request: Request, found: Found, emit: Emit, options: Options) -> M
     )
 
 
+def require_unfinished(found: Found, what: str) -> Journal:
+    """Raises PortableError where no migration is known, or nothing is left to `what` ("go on with")."""
+    known = require_journal(found)
+    if known.record.over:
+        raise PortableError(f"there is nothing to {what}: the migration is {known.record.phase}")
+    return known
+
+
 def require_journal(found: Found) -> Journal:
     """Raises PortableError where no migration is known."""
     if found.journal is None:

@@ -14,6 +14,7 @@ from portable.migrate.move import Move, end_of, wait_until
 from portable.migrate.steps.step import Facts, MigrationStep
 from portable.polling import elapsed
 from portable.provider import KubeObject
+from portable.rollout.revisions import last_good
 from portable.rollout.watch import Watcher
 from portable.steps import Progress
 
@@ -63,11 +64,13 @@ def _thaw(move: Move, progress: Progress) -> None:
     else:
         home_record.clear(kube, namespace)
     progress.note("waiting until the source is ready")
-    objects = move.source_side.objects
-    running = {name: found for name, found in objects.workloads.items() if found.controller.kind != "Job"}
+    good = last_good(kube, namespace)  # as it was applied: with digests of secrets and images
+    running = {
+        name: found for name, found in (good.workloads if good else {}).items() if found.controller.kind != "Job"
+    }
     with Watcher(kube, namespace, running, move.emit) as watcher:
         watcher.wait_all()
-    if objects.routes and any(entry.step == journal.CUT_OVER for entry in move.record.entries):
+    if move.source_side.objects.routes and any(entry.step == journal.CUT_OVER for entry in move.record.entries):
         from portable.migrate.cutover import Forwarding
 
         Forwarding(move.sides, move.emit).undo()
