@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import tempfile
+from pathlib import Path
 
-from portable.errors import ClusterError
-from portable.events import Emit
+from portable.errors import ClusterError, ToolError
+from portable.events import Emit, nowhere
 from portable.migrate.sides import Side
-from portable.provider import LocalImages
+from portable.provider import LocalImages, Registry
 
-# Built by the plugins that run clusters on the user's machine (`portable doctor --fix`).
+# Built from packages where there is Docker (`portable doctor --fix --cloud kind`).
 LOCAL_IMAGE = "portable/mover:bookworm"
 ENVIRONMENT = "PORTABLE_MOVER_IMAGE"
+_REPOSITORY = "portable/mover"
 
 
-def mover_image(side: Side) -> str:
-    """The image's name as `side`'s nodes know it: what PORTABLE_MOVER_IMAGE names, else the one of this machine where its
-    plugin loads local images. Raises ClusterError where the cluster could not pull it."""
-    named = os.environ.get(ENVIRONMENT)
+def mover_image(side: Side, emit: Emit = nowhere) -> str:
+    """The image as `side`'s nodes get it: what PORTABLE_MOVER_IMAGE names; this machine's own, where the plugin loads local
+    images; pushed to the cloud's registry by digest, where it has one. Raises ClusterError where it cannot get there."""
+    named, provider = os.environ.get(ENVIRONMENT), side.app.provider
     if named:
         return named
-    if isinstance(side.app.provider, LocalImages):
+    if isinstance(provider, LocalImages):
         return LOCAL_IMAGE
+    if isinstance(provider, Registry):
+        return _pushed(side, provider, emit)
     raise ClusterError(
         f"{side} has no image of the mover",
         detail="movers run in pods at both ends, and this cluster pulls their image from a registry",
@@ -32,13 +38,41 @@ def mover_image(side: Side) -> str:
 
 def load(side: Side, emit: Emit) -> str:
     """As `mover_image`; where it is of this machine the cluster's nodes have it afterwards."""
-    image = mover_image(side)
-    provider = side.app.provider
+    image, provider = mover_image(side, emit), side.app.provider
     if image != LOCAL_IMAGE or not isinstance(provider, LocalImages):
         return image
     if image not in provider.load_images(side.app.app.cluster, [image], emit):
-        raise ClusterError(
-            f"the image {image} is not on this machine",
-            fix=f"build it: `portable doctor --fix --cloud {provider.name}`",
-        )
+        raise _not_built()
     return image
+
+
+def _pushed(side: Side, provider: Registry, emit: Emit) -> str:
+    """Its tag says what it is made of: what is there already is not sent again."""
+    from portable.images import builders, crane
+
+    program, cluster = builders.find().program, side.app.app.cluster
+    made_of = _run(program, "image", "inspect", "--format", "{{.Id}}", LOCAL_IMAGE)
+    where = f"{provider.ensure_repository(cluster, _REPOSITORY, emit)}:{made_of.rpartition(':')[2][:16]}"
+    logins = (provider.registry_login(cluster),)
+    found = crane.digest(where, logins)
+    if found is not None:
+        return f"{where}@{found}"
+    with tempfile.TemporaryDirectory(prefix="portable-") as folder:
+        archive = Path(folder) / "mover.tar"
+        _run(program, "save", "--output", str(archive), LOCAL_IMAGE)
+        return crane.push(archive, where, logins, emit=emit)
+
+
+def _run(program: str, *arguments: str) -> str:
+    done = subprocess.run([program, *arguments], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise _not_built(done.stderr.strip())
+    return done.stdout.strip()
+
+
+def _not_built(detail: str = "") -> ToolError:
+    return ToolError(
+        f"the image {LOCAL_IMAGE} is not on this machine",
+        detail=detail,
+        fix="build it where there is Docker: `portable doctor --fix --cloud kind`",
+    )

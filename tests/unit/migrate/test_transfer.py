@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from portable.compile import names
 from portable.errors import ClusterError
 from portable.events import Transferred
+from portable.images import builders, crane
 from portable.kube import Kube
 from portable.migrate.sides import Side, Sides
 from portable.migrate.transfer import VolumeCopy, images, keys, levels, mover_image, objects, paths, relay
@@ -26,7 +27,7 @@ from portable.migrate.transfer.control import MoverError
 from portable.migrate.transfer.model import Path as Way
 from portable.migrate.transfer.pairs import FIRST_PORT, LINK, Pair, plan
 from portable.migrate.transfer.problems import explain
-from portable.provider import Provider
+from portable.provider import Provider, RegistryLogin
 from portable.reach import PortStream
 from portable.target import Request, compile_target, open_target
 from portable.terminal.state import transferred_words
@@ -239,6 +240,45 @@ def test_where_an_image_cannot_come_from_is_said_with_what_to_do(
     assert images.ENVIRONMENT in refused.value.fix
     monkeypatch.setenv(images.ENVIRONMENT, "registry.example/mover@sha256:1")
     assert mover_image(elsewhere) == "registry.example/mover@sha256:1"
+
+
+def test_an_image_is_pushed_to_the_clouds_registry_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(images.ENVIRONMENT, raising=False)
+    program = tmp_path / "docker"
+    program.write_text('#!/bin/sh\n[ "$2" = inspect ] && echo sha256:0123456789abcdef0123 || echo archive > "$3"\n')
+    program.chmod(0o755)
+    monkeypatch.setattr(builders, "find", lambda: builders.Builder("docker", str(program)))
+    pushed: dict[str, str] = {}
+
+    def push(archive: Path, target: str, _logins: Any, **_more: Any) -> str:
+        pushed[target] = archive.read_text()
+        return f"{target}@sha256:1"
+
+    monkeypatch.setattr(crane, "digest", lambda image, _logins: "sha256:1" if image in pushed else None)
+    monkeypatch.setattr(crane, "push", push)
+    here = side(tmp_path, None, "shop")
+    registry = replace(here, app=replace(here.app, provider=cast("Provider", CloudRegistry())))
+    wanted = "cloud.example/portable/mover:0123456789abcdef@sha256:1"
+    assert mover_image(registry) == wanted
+    assert pushed == {"cloud.example/portable/mover:0123456789abcdef": "archive\n"}
+    monkeypatch.setattr(crane, "push", None)
+    assert mover_image(registry) == wanted
+
+
+class CloudRegistry:
+    title = "a cloud"
+
+    def repository(self, _cluster: Any, name: str) -> str:
+        return f"cloud.example/{name}"
+
+    def ensure_repository(self, _cluster: Any, name: str, _emit: Any) -> str:
+        return f"cloud.example/{name}"
+
+    def registry_login(self, _cluster: Any) -> RegistryLogin:
+        return RegistryLogin("cloud.example", "me", "secret")
+
+    def owns_image(self, _cluster: Any, image: str) -> bool:
+        return image.startswith("cloud.example")
 
 
 @pytest.mark.parametrize("kind", ["full", "disconnected", "permission", "changed", "empty", "failed"])
