@@ -26,6 +26,7 @@ from portable.provider import KubeObject
 from portable.rollout.ownership import owned_digest
 from portable.target import Request, compile_target, open_target
 from portable_kind import mover_image
+from tests import soak
 from tests.clouds.load_balancers import load_balancers
 from tests.e2e.conftest import AppUnderTest, Cluster, Portable
 from tests.e2e.promises import CLIENTS, build_images, subject
@@ -174,7 +175,7 @@ def _part(ingress: KubeObject, name: str) -> Any:
     return ingress["spec"] if name == "spec" else ingress["metadata"].get(name)
 
 
-@pytest.mark.parametrize("waits", [1, 2])
+@pytest.mark.parametrize("waits", range(1, soak.size(1, 2) + 1))
 def test_what_broke_off_is_gone_on_with_or_undone(moving: Moving, waits: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """It breaks off in each of its waits; going on and going back both end well."""
     before = moving.ingress()
