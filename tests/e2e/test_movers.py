@@ -15,6 +15,7 @@ from portable.events import nowhere
 from portable_kind import docker, mover_image
 from tests.e2e.movers_in_docker import movers, wait_for_sessions
 from tests.e2e.volumes_moving import USER, allocated, fill, fill_awkwardly, listing
+from tests.soak import SOAK
 
 pytestmark = pytest.mark.e2e
 
@@ -100,7 +101,7 @@ def test_an_empty_source_does_not_empty_the_target(tmp_path: Path) -> None:
         assert listing(pair.target) == before
 
 
-@pytest.mark.parametrize("disturbance", ["killed", "cut"])
+@pytest.mark.parametrize("disturbance", ["killed", "cut"] if SOAK else ["killed"])
 def test_a_copy_that_was_disturbed_says_so_and_goes_on_where_it_was(disturbance: str, tmp_path: Path) -> None:
     with movers(tmp_path, limits=["--cpus=0.2"]) as pair:  # slow enough to be disturbed
         write_big(pair.source / "big")

@@ -196,6 +196,9 @@ class Transfer:
         """Both ends list by themselves. What differs in content is marked, so that the next copy sends it again."""
         pair, began = self._pair(claim), time.monotonic()
         found = self._ask(pair, claim, "verify", self._telling(claim, began), {"claim": claim, "top": pair.root})
+        size, files = found["bytes"], found["files"]
+        rate = size / max(time.monotonic() - began, 0.001)
+        self._emit(Transferred(claim, size, size, files, files, rate, 0.0, done=True))
         return Verified(claim, found["files"], found["bytes"], found["digest"], tuple(found["differences"] or ()))
 
     def _telling(self, claim: str, began: float) -> Callable[[Mapping[str, Any]], None]:

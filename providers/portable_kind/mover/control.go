@@ -66,6 +66,7 @@ func (m *mover) control(ctx context.Context) error {
 
 func (m *mover) request(ctx context.Context, conn net.Conn) {
 	defer conn.Close()
+	stopping := ctx
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var asked request
@@ -88,7 +89,9 @@ func (m *mover) request(ctx context.Context, conn net.Conn) {
 		return
 	}
 	var told *failure
-	if !errors.As(err, &told) {
+	if stopping.Err() != nil {
+		told = &failure{Kind: "disconnected", Message: "the source's mover was stopped"}
+	} else if !errors.As(err, &told) {
 		told = &failure{Kind: "failed", Message: err.Error()}
 	}
 	out.Encode(map[string]any{"error": told})
