@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from portable.compile.images import OFFICIAL
+from portable.exec import Container, execute
 from portable.kube import Kube
 from portable.migrate.transfer.images import ENVIRONMENT, LOCAL_IMAGE
 from tests.clouds.cluster_behind import ClusterBehind, cluster_behind, load_images, serve_disks
@@ -92,6 +93,14 @@ class MovingApp:
 
         with ThreadPoolExecutor(8) as pool:
             return [name for name in pool.map(differs, self.uploaded.items()) if name]
+
+    def items(self, cloud: str) -> set[str]:
+        """Names of all that the shop's database holds there; its API tells the last hundred only."""
+        script = 'psql -qAtX -U "$POSTGRES_USER" -d "$POSTGRES_DB" -c "select name from items"'
+        at = Container(self.namespace, "db-0", "postgres")
+        done = execute(self.places[cloud].kube, at, ["bash", "-c", script], given="", seconds=60)
+        assert done.code == 0, done.errors
+        return set(done.output.split("\n"))
 
     def pods(self, cloud: str) -> list[str]:
         """The app's own that run, there."""

@@ -105,8 +105,7 @@ def test_the_shop_goes_to_another_cloud_under_load(shop: MovingApp, say: Say) ->
         time.sleep(2)
     assert result["phase"] == "committed", result
     acknowledged = {f"write-{each.number}" for each in record.responses if each.stream == "writes" and each.good}
-    items = {item["name"] for item in shop.ask(TARGET, "/api/items").json()["items"]}
-    assert acknowledged - items == set(), "every acknowledged write is there"
+    assert acknowledged - shop.items(TARGET) == set(), "every acknowledged write is there"
     assert len(acknowledged) > 20
     assert shop.differing(TARGET) == []
     said = record.summary()
@@ -134,7 +133,7 @@ def test_it_comes_back_with_what_was_written_meanwhile(shop: MovingApp, say: Say
     assert (result["phase"], result["home"]["cloud"]) == ("committed", "aws")
     say(f"shop {TARGET} -> {SOURCE}: {downtime(result)}")
     assert shop.differing(SOURCE) == []
-    assert "meanwhile" in {item["name"] for item in shop.ask(SOURCE, "/api/items").json()["items"]}
+    assert "meanwhile" in shop.items(SOURCE)
     assert shop.run("up", "--yes", "--output", "json").events()[-1]["event"] == "result"
     after = objects(shop.places[SOURCE].kube, shop.namespace)
     assert after.keys() == before.keys()
