@@ -420,7 +420,8 @@ def hang_up(session: WebSocketSession) -> None:
     sock = session.stream.get_extra_info("socket")
     if sock is not None:
         with suppress(OSError):
-            socket.socket.shutdown(sock, socket.SHUT_RDWR)  # not TLS's own, which takes the object apart under its reader
+            # not TLS's own, which takes the object apart under its reader
+            socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
 
 def _end(session: WebSocketSession) -> None:
