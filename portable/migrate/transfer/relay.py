@@ -67,9 +67,10 @@ class Relay:
 
 def _carry(read: PortStream, write: PortStream) -> None:
     from httpx2.websockets import WebSocketNetworkError
+    from wsproto.utilities import LocalProtocolError
 
     try:
-        with suppress(ClusterError, WebSocketNetworkError):
+        with suppress(ClusterError, WebSocketNetworkError, LocalProtocolError):  # either end has gone
             for data in read.receive():
                 write.send(data)
     finally:

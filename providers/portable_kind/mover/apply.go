@@ -297,6 +297,8 @@ func (t *applying) failure(path string, err error) *failure {
 		}
 	case errors.Is(err, os.ErrPermission):
 		found.Kind = "permission"
+	case errors.Is(err, os.ErrNotExist):
+		found.Kind = "missing"
 	}
 	return found
 }

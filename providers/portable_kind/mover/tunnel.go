@@ -237,7 +237,7 @@ func splice(a, b io.ReadWriteCloser) {
 
 // failure is an error that the operator's machine turns into words of its own, by its kind.
 type failure struct {
-	Kind    string `json:"kind"` // disconnected, full, permission, changed, empty, failed
+	Kind    string `json:"kind"` // disconnected, full, permission, changed, empty, missing, failed
 	Message string `json:"message"`
 	Path    string `json:"path,omitempty"`
 	Free    uint64 `json:"free,omitempty"`
