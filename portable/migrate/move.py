@@ -61,6 +61,12 @@ class Move:
         if all(each.place != lease.place for each in self.leases):
             self.leases.append(lease.__enter__())
 
+    def release(self, kube: Kube) -> None:
+        """What is held there: it is to go with its namespace."""
+        for lease in [each for each in self.leases if each.place == (kube.server, self.namespace)]:
+            self.leases.remove(lease)
+            lease.__exit__()
+
     def require_lease(self) -> None:
         """Raises Lost where this process is the operator no more."""
         for lease in self.leases:

@@ -150,23 +150,24 @@ def test_forth_fenced_back_and_finalized(
     assert "nothing to go back from" in error["message"]
 
 
-def test_what_was_moved_is_remembered_when_the_old_cluster_is_gone(
-    portable: Portable, running: None, namespace: str
-) -> None:
-    migrate(portable, ONE, TWO)
-    migrate(portable, "finalize")
-    refused = portable("up", "-e", "prod", "--yes", "--output", "json", code=1).json()["error"]
-    assert refused["fix"] == "line 4 of portable.yaml: `cluster.name: two` in place of `one`"
-    spec = portable.folder / "portable.yaml"
-    spec.write_text(spec.read_text().replace("cluster: {name: one}", "cluster: {name: two}"))
-    assert portable("up", "-e", "prod", "--yes", "--output", "json").json()["event"] == "result"
-    portable("destroy", "-e", "prod", "--yes", "--destroy-data")
-
-
-def test_discard_goes_back_to_the_freeze(
+def test_what_is_given_up_leaves_nothing(
     portable: Portable, running: None, kube: Kube, second: Kube, namespace: str
 ) -> None:
-    migrate(portable, ONE, TWO)
+    """After staging, after a rehearsal, and after the commit by going back to the freeze."""
+    staged = migrate(portable, ONE, TWO, "--stage")
+    assert (staged["phase"], part(second, namespace)) == ("under way", "arriving")
+    portable("up", "-e", "prod", "--yes")  # the source may change while it is only staged
+    assert migrate(portable, "abort")["phase"] == "rolled back"
+    assert second.get("v1", "Namespace", namespace) is None
+    assert "nothing to go on with" in migrate_error(portable, "resume")
+
+    migrate(portable, ONE, TWO, "--rehearse")
+    assert (pods(kube, namespace), pods(second, namespace)) == (2, 0)
+    cron = second.get("batch/v1", "CronJob", "night", namespace)
+    assert cron is not None
+    assert cron["spec"]["suspend"] is True
+
+    assert migrate(portable, ONE, TWO)["phase"] == "committed"
     done = migrate(portable, "rollback", "--discard")
     assert (done["phase"], done["home"]["cluster"]) == ("rolled back", "one")
     assert (pods(kube, namespace), part(kube, namespace)) == (2, "")
@@ -174,30 +175,8 @@ def test_discard_goes_back_to_the_freeze(
     assert portable("up", "-e", "prod", "--yes", "--output", "json").json()["changed"] is False, "exactly as it was"
 
 
-def test_abort_leaves_nothing(portable: Portable, running: None, kube: Kube, second: Kube, namespace: str) -> None:
-    staged = migrate(portable, ONE, TWO, "--stage")
-    assert (staged["phase"], part(second, namespace)) == ("under way", "arriving")
-    refused = portable("up", "-e", "prod", "--yes", code=0)
-    assert refused.code == 0, "the source may change while it is only staged"
-    assert migrate(portable, "abort")["phase"] == "rolled back"
-    assert second.get("v1", "Namespace", namespace) is None
-    assert "nothing to go on with" in migrate_error(portable, "resume")
-    assert (pods(kube, namespace), part(kube, namespace)) == (2, "")
-
-
 def migrate_error(portable: Portable, *words: str) -> str:
     return portable("migrate", *words, "-e", "prod", "--output", "json", code=1).json()["error"]["message"]
-
-
-def test_a_rehearsal_leaves_the_source_alone(
-    portable: Portable, running: None, kube: Kube, second: Kube, namespace: str
-) -> None:
-    migrate(portable, ONE, TWO, "--rehearse")
-    assert (pods(kube, namespace), pods(second, namespace)) == (2, 0)
-    cron = second.get("batch/v1", "CronJob", "night", namespace)
-    assert cron is not None
-    assert cron["spec"]["suspend"] is True
-    migrate(portable, "abort")
 
 
 STEPS = tuple(
@@ -214,6 +193,18 @@ def test_killed_at_a_step_it_goes_on(
     assert resume(portable)["phase"] == "committed", name
     assert (pods(kube, namespace), pods(second, namespace)) == (0, 2), name
     assert (part(kube, namespace), part(second, namespace)) == ("left", "home"), name
+    migrate(portable, "finalize")
+    remembers(portable)
+
+
+def remembers(portable: Portable) -> None:
+    """The old cluster is gone, and with it the fence."""
+    refused = portable("up", "-e", "prod", "--yes", "--output", "json", code=1).json()["error"]
+    assert refused["fix"] == "line 4 of portable.yaml: `cluster.name: two` in place of `one`"
+    spec = portable.folder / "portable.yaml"
+    spec.write_text(spec.read_text().replace("cluster: {name: one}", "cluster: {name: two}"))
+    assert portable("up", "-e", "prod", "--yes", "--output", "json").json()["event"] == "result"
+    portable("destroy", "-e", "prod", "--yes", "--destroy-data")
 
 
 def kill_at(portable: Portable, name: str) -> None:
@@ -228,18 +219,14 @@ def kill_at(portable: Portable, name: str) -> None:
     process.communicate(timeout=60)
 
 
-def test_a_spec_that_was_not_deployed_is_not_moved(portable: Portable, running: None) -> None:
+def test_what_is_refused(portable: Portable, running: None, second: Kube, namespace: str) -> None:
+    """A spec that was not deployed; a target that has the app."""
     spec = portable.folder / "portable.yaml"
-    spec.write_text(spec.read_text().replace("web:1", "web:2"))
+    text = spec.read_text()
+    spec.write_text(text.replace("web:1", "web:2"))
     error = portable("migrate", ONE, TWO, "-e", "prod", "--yes", "--output", "json", code=2).json()["error"]
     assert "the spec has changed since its last `up`" in error["message"]
 
-
-def test_a_target_that_has_the_app_is_not_overwritten(
-    portable: Portable, running: None, second: Kube, namespace: str
-) -> None:
-    spec = portable.folder / "portable.yaml"
-    text = spec.read_text()
     spec.write_text(text.replace("cluster: {name: one}", "cluster: {name: two}"))
     portable("up", "-e", "prod", "--yes", "--secret", "token=token.txt")
     spec.write_text(text)

@@ -57,13 +57,13 @@ def _leave_target(move: Move, progress: Progress) -> None:
     made = bool(move.record.facts("cluster").get("made"))
     request = move.request_for(move.target)
     confirmed = move.target.app.environment if move.target.app.protected else None
+    if move.engine.state(move.target.home.app_stack) is None:
+        _remove_namespace(move.target_kube, move.namespace, move.migration)
     destroy(request, emit=move.emit, destroy_data=True, keep_cluster=not made, confirmed=confirmed)
-    if not made:
-        remove_namespace(move.target_kube, move.namespace, move.migration)
 
 
-def remove_namespace(kube: Kube, namespace: str, migration: str) -> None:
-    """Where the engine knew nothing of it: made, but nothing deployed yet."""
+def _remove_namespace(kube: Kube, namespace: str, migration: str) -> None:
+    """Made, with nothing in it that the engine knows."""
     record = home_record.read(kube, namespace)
     if record is None or record.migration != migration:
         return
