@@ -26,7 +26,8 @@ pytestmark = pytest.mark.e2e
 HELLO = ROOT / "examples" / "hello" / "build" / "hello"
 SMALL = {"requests": {"cpu": "10m", "memory": "16Mi"}}
 PORTS = {"ports": {"http": {"port": 80, "targetPort": 8080}}}
-BUILDERS = ("docker", "podman", "buildah")
+# Docker's build is that of the first test; a sample runs the others in turns.
+BUILDERS = ("podman", "docker", "buildah")[: soak.size(1, 3)]
 
 
 def context(folder: Path) -> Path:
@@ -141,7 +142,7 @@ VARIANTS = [
     )
     for by in ("tag", "digest")
 ]
-CHOSEN = random.Random(20261123).sample(VARIANTS, soak.size(6, len(VARIANTS)))
+CHOSEN = random.Random(20261123).sample(VARIANTS, soak.size(5, len(VARIANTS)))
 
 
 @pytest.fixture
@@ -202,7 +203,7 @@ def _run(*command: str, env: Mapping[str, str] | None = None) -> None:
     assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}{done.stderr}"
 
 
-@pytest.mark.parametrize("builder", ["podman", "buildah"])
+@pytest.mark.parametrize("builder", ("buildah", "podman")[: soak.size(1, 2)])
 def test_an_image_of_ones_own_by_its_tag(make_app: Callable[[str], AppUnderTest], builder: str) -> None:
     """As with Docker: built by hand under a name, named in the spec, found on this machine, loaded."""
     entry = make_app(f"own-{builder}")
