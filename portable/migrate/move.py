@@ -53,6 +53,7 @@ class Move:
         return self
 
     def __exit__(self, *exception: object) -> None:
+        self._close_transfer()
         while self.leases:
             self.leases.pop().__exit__(*exception)
 
@@ -139,9 +140,15 @@ class Move:
 
     def open_target(self, kube: Kube) -> None:
         """The target's cluster is there now."""
+        self._close_transfer()
         self.target_kube = kube
         for name in ("target_side", "sides", "ways", "replications", "volumes", "transfer"):
             self.__dict__.pop(name, None)
+
+    def _close_transfer(self) -> None:
+        """What this process carries between the clusters ends with it."""
+        if "transfer" in self.__dict__:
+            self.transfer.close()
 
     @property
     def moves_data(self) -> bool:

@@ -101,7 +101,7 @@ def moving(
                 os.chmod(found[claim], 0o777)
         yield made
     finally:
-        made.transfer._end_relays()
+        made.transfer.close()
         for each in (source, target):
             each.kube.delete("v1", "Namespace", each.namespace)
             each.kube.wait_gone("v1", "Namespace", each.namespace, timeout=120)

@@ -101,7 +101,7 @@ class Transfer:
         if known is not None and known.path.name != way.path.name:
             paths.close(self._sides, known.path.name)
         if way.path.name != "relayed":
-            self._end_relays()
+            self.close()
         patch = {"metadata": {"annotations": {objects.PATH_ANNOTATION: way.as_json()}}}
         side = self._sides.source
         side.kube.merge_patch("v1", "Secret", objects.base_name(self._id), patch, side.namespace)
@@ -279,7 +279,8 @@ class Transfer:
 
         self._relays[pair.name] = Relay(ends)
 
-    def _end_relays(self) -> None:
+    def close(self) -> None:
+        """Ends this process's part, which is nothing unless the path is relayed. What is in the clusters stays."""
         for relay in self._relays.values():
             relay.close()
         self._relays.clear()
@@ -294,7 +295,7 @@ class Transfer:
 
     def remove(self) -> None:
         """Everything of this migration's transfer at both ends, keys included; the namespaces' levels are put back."""
-        self._end_relays()
+        self.close()
         for side in self._both:
             gone = []
             for kind, api_version in objects.KINDS.items():
