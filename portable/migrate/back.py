@@ -16,6 +16,7 @@ from portable.migrate.opening import lease_of, open_move, require_unfinished
 from portable.migrate.run import move_steps, run, thaw, undo
 from portable.migrate.steps import cut_over
 from portable.plan import Plan
+from portable.steps import step
 from portable.target import Request
 
 
@@ -91,6 +92,8 @@ def finalize(
             )
         move.hold(lease_of(move))
         cut_over.record_home(move)
+        with step(emit, "dns", "DNS of the routes") as progress:
+            cut_over.wait_for_dns(move, progress)
         confirmed = move.source.app.environment if move.source.app.protected else None
         destroy(
             move.request_for(move.source),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
@@ -187,12 +186,16 @@ def tidy(move: Move) -> None:
 
 def result_of(move: Move) -> MigrateResult:
     record = move.record
-    by_hand: list[str] = []
-    with suppress(KeyError):
-        by_hand = list(record.facts(journal.CUT_OVER)["dns"]["by_hand"])
+    cut = cut_over.cut_of(record)
     change: tuple[str, ...] = ()
     if record.phase in ("committed", "finalized"):
         change = home_record.lines_to_change(move.request, end_of(move.target))
     return MigrateResult(
-        record.header.migration, record.phase, record.answers, promised(record), kept(record), change, tuple(by_hand)
+        record.header.migration,
+        record.phase,
+        record.answers,
+        promised(record),
+        kept(record),
+        change,
+        tuple(str(each) for each in cut.by_hand) if cut else (),
     )

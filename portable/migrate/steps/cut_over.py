@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from portable.errors import ClusterError
+from portable.errors import ClusterError, PortableError
 from portable.migrate import home_record, journal
 from portable.migrate.lease import Lease
 from portable.migrate.move import Move, end_of
 from portable.migrate.steps.start import has_routes
 from portable.migrate.steps.step import Facts, MigrationStep
 from portable.polling import elapsed
+from portable.provider import Record
 from portable.steps import Progress
 
 if TYPE_CHECKING:
@@ -53,9 +56,40 @@ def _cut_over(move: Move, progress: Progress) -> Facts:
     return {"dns": _told(cut)}
 
 
-def _told(cut: Cut) -> dict[str, object]:
-    records = {key: [str(record) for record in getattr(cut, key)] for key in ("written", "by_hand")}
-    return {"share": cut.share, "at": cut.at, "ttl": cut.ttl, **records}
+def _told(cut: Cut) -> dict[str, Any]:
+    return json.loads(json.dumps(asdict(cut)))
+
+
+def cut_of(record: journal.Record) -> Cut | None:
+    """What the cut-over did to DNS; None where it has not come to that."""
+    from portable.migrate.cutover import Cut
+
+    told = record.facts(journal.CUT_OVER).get("dns")
+    if told is None:
+        return None
+    lists = {key: tuple(_record(each) for each in told[key]) for key in ("written", "by_hand")}
+    return Cut(**{**told, **lists})
+
+
+def _record(told: Mapping[str, Any]) -> Record:
+    return Record(**{**told, "values": tuple(told["values"]), "weights": tuple(told["weights"])})
+
+
+def wait_for_dns(move: Move, progress: Progress) -> None:
+    """Until no resolver leads to the source any more. Raises PortableError where a record that a person has to write is missing."""
+    from portable.migrate.cutover import expired
+
+    cut = cut_of(move.record)
+    while cut is not None and (left := expired(cut)) > 0:
+        if left == float("inf"):
+            raise PortableError(
+                "DNS still leads to the source",
+                detail="\n".join(str(record) for record in cut.by_hand),
+                fix="create these records, then run the command again",
+            )
+        progress.note(f"{elapsed(left)} until no resolver leads to the source any more")
+        move.require_lease()
+        time.sleep(min(left, 5.0))
 
 
 def _cut_back(move: Move, progress: Progress) -> None:
