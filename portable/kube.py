@@ -433,8 +433,8 @@ def _end(session: WebSocketSession) -> None:
     with suppress(WebSocketNetworkError, LocalProtocolError):
         session.send(CloseConnection(1000))
     hang_up(session)
-    reader = session._background_receive_task
-    while reader.is_alive():
+    reader, patience = session._background_receive_task, time.monotonic() + 5
+    while reader.is_alive() and time.monotonic() < patience:
         with suppress(queue.Empty):  # it may wait for room in its queue
             session._events.get(timeout=0.01)
 
