@@ -185,7 +185,7 @@ def _security(side: Side, pair: Pair) -> dict[str, Any]:
     context: dict[str, Any] = {"seccompProfile": {"type": "RuntimeDefault"}}
     if pair.root:
         return context | {"runAsUser": 0, "runAsGroup": 0, "runAsNonRoot": False}
-    context |= {"runAsUser": pair.uid, "runAsGroup": pair.uid, "runAsNonRoot": True}
+    context |= {"runAsUser": pair.uid, "runAsGroup": pair.group, "runAsNonRoot": True}
     if pair.gid is not None and side.role == "source":
         context["supplementalGroups"] = [pair.gid]
     elif pair.gid is not None:

@@ -21,7 +21,8 @@ _ORDINAL = re.compile(r"-(\d+)$")
 
 @dataclass(frozen=True)
 class Pair:
-    """`port`: of the Service that the other end dials. `uid` 0: root, because the data needs it (`why_root`).
+    """`port`: of the Service that the other end dials. `uid` 0: root, because the data needs it (`why_root`). `group`: the user's
+    primary group, `gid` the pod's fsGroup.
 
     `node`: the source's mover has to run there. `forward`: "HOST:PORT" as seen from the source."""
 
@@ -30,6 +31,7 @@ class Pair:
     claims: tuple[str, ...] = ()
     used_by: str = ""
     uid: int = 65534
+    group: int = 65534
     gid: int | None = None
     why_root: str = ""
     node: str = ""
@@ -81,12 +83,14 @@ def plan(volumes: Sequence[VolumeCopy], pods: Sequence[KubeObject], existing: Ma
     known = {claim for pair in existing.values() for claim in pair.claims}
     for together in group([volume for volume in volumes if volume.claim not in known], pods):
         first = together[0]
+        user, primary = (first.uid, first.uid) if first.uid is not None else user_of(first, pods)
         pair = Pair(
             name=f"volumes-{free_number(found.values())}",
             port=free_port(found.values()),
             claims=tuple(volume.claim for volume in together),
             used_by=first.used_by,
-            uid=first.uid if first.uid is not None else user_of(first, pods),
+            uid=user,
+            group=primary,
             gid=first.gid,
         )
         if pair.root and first.uid is None:
@@ -95,15 +99,16 @@ def plan(volumes: Sequence[VolumeCopy], pods: Sequence[KubeObject], existing: Ma
     return {name: replace(pair, node=node_of(pair, pods)) for name, pair in found.items()}
 
 
-def user_of(volume: VolumeCopy, pods: Iterable[KubeObject]) -> int:
-    """As whom the pods that mount it run, as the kubelet tells (Kubernetes 1.33 and newer); 0 where nothing tells."""
+def user_of(volume: VolumeCopy, pods: Iterable[KubeObject]) -> tuple[int, int]:
+    """As which user and group the pods that mount it run, as the kubelet tells (Kubernetes 1.33 and newer); root where nothing
+    tells."""
     for pod in pods:
         if volume.claim in claims_of(pod):
             for container in pod.get("status", {}).get("containerStatuses") or ():
-                user = container.get("user", {}).get("linux", {}).get("uid")
-                if user is not None:
-                    return int(user)
-    return 0
+                found = container.get("user", {}).get("linux", {})
+                if "uid" in found:
+                    return int(found["uid"]), int(found.get("gid", found["uid"]))
+    return 0, 0
 
 
 def node_of(pair: Pair, pods: Iterable[KubeObject]) -> str:

@@ -146,7 +146,7 @@ class Transfer:
                 raise explain(self._sides, claim, error) from error
             if why:
                 self._emit(Notice(f"the movers of {claim} run as root: {why}"))
-                return replace(pair, uid=0, why_root=why)
+                return replace(pair, uid=0, group=0, why_root=why)
         return pair
 
     def _apply(self, side: Side, pair: Pair, authority: str, dial: str) -> None:

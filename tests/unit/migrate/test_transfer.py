@@ -61,7 +61,7 @@ def pod(name: str, *claims: str, node: str = "n1", phase: str = "Running", uid: 
     volumes = [{"name": claim, "persistentVolumeClaim": {"claimName": claim}} for claim in claims]
     status: dict[str, Any] = {"phase": phase}
     if uid is not None:
-        status["containerStatuses"] = [{"user": {"linux": {"uid": uid}}}]
+        status["containerStatuses"] = [{"user": {"linux": {"uid": uid, "gid": 0}}}]
     return {"metadata": {"name": name}, "spec": {"nodeName": node, "volumes": volumes}, "status": status}
 
 
@@ -105,14 +105,14 @@ def test_pairs_stay_when_the_app_has_stopped_and_follow_its_pod_to_another_node(
 
 def test_an_images_own_user_is_what_the_kubelet_says_else_root() -> None:
     (known,) = plan([copy("a", None)], [pod("p", "a", uid=70)], {}).values()
-    assert (known.uid, known.root) == (70, False)
+    assert (known.uid, known.group, known.root) == (70, 0, False), "images often leave the group at 0"
     (unknown,) = plan([copy("a", None)], [], {}).values()
     assert unknown.root
     assert "image's own user" in unknown.why_root
 
 
 def test_a_pair_survives_being_written_down() -> None:
-    pair = Pair("volumes-0", 7874, ("a", "b"), "web", 5, 6, "why", "n", "db:5432")
+    pair = Pair("volumes-0", 7874, ("a", "b"), "web", 5, 5, 6, "why", "n", "db:5432")
     assert Pair.of_json(pair.as_json()) == pair
     way = paths.Way(Way("reverse", 1.5, "x"), "10.0.0.1", True)
     assert paths.Way.of_json(way.as_json()) == way
@@ -123,7 +123,7 @@ def test_a_pair_survives_being_written_down() -> None:
 
 def test_movers_fit_the_level_restricted_unless_they_are_root(tmp_path: Path) -> None:
     source, target = side(tmp_path, None, "shop"), side(tmp_path, None, "shop", "target")
-    pair = Pair("volumes-0", 7874, ("files-web-0",), "web", 1234, 1234, node="n1")
+    pair = Pair("volumes-0", 7874, ("files-web-0",), "web", 1234, 1234, 1234, node="n1")
     here, there = (_pod(each, pair) for each in (source, target))
     for spec in (here, there):
         container = spec["containers"][0]["securityContext"]
