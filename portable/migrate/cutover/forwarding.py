@@ -42,6 +42,11 @@ class Forwarding:
         self._sides, self._emit, self._timeout = sides, emit, timeout
         self._source: Side = sides.source
 
+    def prepare(self) -> None:
+        """The forwarder runs, and nothing leads to it yet: what `start` need not wait for while the source stands still."""
+        if self._source.objects.routes:
+            self._run_forwarder()
+
     def start(self) -> None:
         """Returns when requests to the source's routes are answered by the target; none is lost on the way there."""
         if not self._source.objects.routes:

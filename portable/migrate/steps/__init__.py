@@ -32,6 +32,7 @@ STOPPED: tuple[MigrationStep, ...] = (
 STATEFUL: tuple[MigrationStep, ...] = (
     *STAGE,
     cut_over.WAIT_TTL,
+    cut_over.FORWARDER,
     *STOPPED,
     cut_over.CUT_OVER,
     cut_over.WATCH,
@@ -44,6 +45,7 @@ STATELESS: tuple[MigrationStep, ...] = (
     images.IMAGES,
     cut_over.TTL,
     cut_over.WAIT_TTL,
+    cut_over.FORWARDER,
     start.START,
     start.SMOKE,
     cut_over.CUT_OVER,

@@ -43,6 +43,20 @@ def _wait_out(move: Move, progress: Progress) -> Facts:
     return {}
 
 
+def _run_forwarder(move: Move, progress: Progress) -> Facts:
+    from portable.migrate.cutover import Forwarding
+
+    Forwarding(move.sides, move.emit).prepare()
+    return {}
+
+
+def _remove_forwarder(move: Move, progress: Progress) -> None:
+    from portable.migrate.cutover import Forwarding
+
+    if move.target_kube is not None:
+        Forwarding(move.sides, move.emit).remove()
+
+
 def _cut_over(move: Move, progress: Progress) -> Facts:
     """The source's own address leads to the target first: whoever still has the old DNS answer is served by it too."""
     from portable.migrate.cutover import Forwarding, switch
@@ -138,6 +152,13 @@ def record_home(move: Move) -> None:
 
 TTL = MigrationStep("ttl", "a short TTL for the routes' DNS records", _lower_ttl, when=has_routes)
 WAIT_TTL = MigrationStep("ttl-wait", "the old TTL waited out", _wait_out, when=has_routes)
+FORWARDER = MigrationStep(
+    "forwarder",
+    "a forwarder at the source, before it is needed",
+    _run_forwarder,
+    undo=_remove_forwarder,
+    when=has_routes,
+)
 CUT_OVER = MigrationStep(journal.CUT_OVER, "traffic moves to the target", _cut_over, undo=_cut_back, when=has_routes)
 WATCH = MigrationStep("watch", "the target watched under traffic", _watch, when=has_routes)
 COMMIT = MigrationStep(journal.COMMIT, "the target becomes the app's home", _commit)
