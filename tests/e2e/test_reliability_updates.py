@@ -111,9 +111,9 @@ class Bad:
 
 BAD: Mapping[str, Bad] = {
     "crashes": Bad({"variables": {"CRASH": "1"}}, "CrashLoop", "exit code 1"),
-    "is never ready": Bad({"variables": {"NEVER_READY": "1"}}, "ProbeFailing", "503"),
+    "is never ready": Bad({"variables": {"NEVER_READY": "1"}}, "ProbeFailing", "statuscode: 503"),
     "listens on another port": Bad(
-        {"readinessProbe": {"httpGet": {"path": "/healthz", "port": 9090}}}, "ProbeFailing", "9090"
+        {"readinessProbe": {"httpGet": {"path": "/healthz", "port": 9090}}}, "ProbeFailing", ":9090: connect"
     ),
 }
 
