@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self
@@ -128,7 +128,7 @@ def redis_writer(side: Side) -> Writer:
 
 
 @contextmanager
-def both_ends(app: AppUnderTest, resources: Sequence[str]) -> Iterator[Moving]:
+def both_ends(app: AppUnderTest, resources: Sequence[str], leave: Callable[..., None]) -> Iterator[Moving]:
     """Deploys the source; of the target the namespace and what `migrate` copies before databases. Both are gone afterwards."""
     chosen = {name: RESOURCES[name] for name in resources}
     environments = {"old": {"cloud": "kind"}, "new": {"cloud": "kind"}}
@@ -143,7 +143,7 @@ def both_ends(app: AppUnderTest, resources: Sequence[str]) -> Iterator[Moving]:
         moving.transfer.prepare(["direct"])
         yield moving
     finally:
-        app.portable("destroy", "-e", "old", "--yes", "--destroy-data", "--keep-cluster", app.file)
+        leave("-e", "old", app.file)
         _take_away(target)
 
 

@@ -69,7 +69,9 @@ class Moving:
 
 
 @pytest.fixture(scope="module")
-def moving(portable: Portable, cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Moving]:
+def moving(
+    portable: Portable, cluster: Cluster, leave: Callable[..., None], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Moving]:
     build_images(portable)
     if mover_image.is_missing():
         mover_image.build(nowhere)
@@ -86,7 +88,7 @@ def moving(portable: Portable, cluster: Cluster, tmp_path_factory: pytest.TempPa
             urls = [next(url for url in _urls(app) if urlsplit(url).hostname == name) for name in (host, secure)]
             yield Moving(Sides(f"m{secrets.token_hex(3)}", source, target), host, secure, *urls)
     finally:
-        portable("destroy", "-e", "old", "--yes", "--destroy-data", "--keep-cluster", app.file)
+        leave("-e", "old", app.file)
 
 
 def _environment(greeting: str) -> dict[str, Any]:

@@ -28,11 +28,13 @@ INSERT INTO items (name, data) SELECT 'item ' || n, decode(md5(n::text), 'hex') 
 
 
 @pytest.fixture(scope="module")
-def moving(portable: Portable, cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Moving]:
+def moving(
+    portable: Portable, cluster: Cluster, leave: Callable[..., None], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Moving]:
     """The tests stand in order: follow, switch, and what is left."""
     file = tmp_path_factory.mktemp("moving") / "moving.yaml"
     app = AppUnderTest(f"moving-{secrets.token_hex(2)}", cluster, file, portable)
-    with both_ends(app, ["db", "cache"]) as made:
+    with both_ends(app, ["db", "cache"], leave) as made:
         made.sql(made.source, _TABLES)
         made.redis(
             made.source, "SET plain value\nHSET hash a 1 b 2\nZADD scores 1.5 x 2 y\nSADD set m n o\nSETEX soon 3600 v"
