@@ -11,24 +11,25 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from resource import RUSAGE_CHILDREN, RUSAGE_SELF, getrusage
-from typing import Any
+from typing import Any, TypeAlias
 
 from portable.events import nowhere
 from portable.migrate.sides import Side
 from portable.migrate.transfer import PATHS, objects
+from portable.terminal.state import size
 from portable_kind import database_images, docker, images, mover_image
 from tests.benchmarks.page import table
 from tests.benchmarks.startup import PORTABLE
 from tests.e2e.conftest import HELLO, app
 from tests.e2e.volumes_moving import Moving, fill, moving
 
-# name -> (files, bytes of each); PORTABLE_BENCH_SHARE=0.05 takes a twentieth of each, to see whether it works
-SETS = {"4 files of 256 MiB": (4, 256 << 20), "100,000 files of 4 KiB": (100_000, 4096)}
+# (files, bytes of each); PORTABLE_BENCH_SHARE=0.05 takes a twentieth of both, to see whether it works
+LARGE, SMALL = (4, 256 << 20), (100_000, 4096)
 CLAIM = "files-web-0"
 TOOLS = "portable/bench-tools:bookworm"
 _PACKAGES = ("bash", "coreutils", "rsync", "socat", "tar")
@@ -47,6 +48,9 @@ class Taken:
     seconds: float
     cpu: float
     mib: float
+
+
+Groups: TypeAlias = Sequence[tuple[Path, Path]]
 
 
 @dataclass
@@ -84,19 +88,21 @@ def measure(repetitions: int) -> str:
     ):
         bench = Bench(moved, _kubectl(moved, Path(folder), cluster))
         _start_tools(bench, cluster)
-        for name, (files, size) in _sets().items():
-            _measure_set(bench, name, files, size, repetitions)
+        for name, (files, each) in _sets().items():
+            _measure_set(bench, name, files, each, repetitions)
         return _report(bench)
 
 
 def _sets() -> dict[str, tuple[int, int]]:
+    """In words -> (files, bytes of each)."""
     share = float(os.environ.get("PORTABLE_BENCH_SHARE", "1"))
-    return {name: (n, int(size * share)) if n < 100 else (int(n * share), size) for name, (n, size) in SETS.items()}
+    chosen = (LARGE[0], int(LARGE[1] * share)), (int(SMALL[0] * share), SMALL[1])
+    return {f"{files:,} files of {size(each)}": (files, each) for files, each in chosen}
 
 
-def _measure_set(bench: Bench, name: str, files: int, size: int, repetitions: int) -> None:
+def _measure_set(bench: Bench, name: str, files: int, each: int, repetitions: int) -> None:
     source = bench.moved.sources[CLAIM]
-    fill(source, files, size)
+    fill(source, files, each)
     ways = list(_WAYS)
     for turn in range(repetitions):
         for way in ways[turn % len(ways) :] + ways[: turn % len(ways)]:
@@ -275,7 +281,7 @@ def _measured(bench: Bench) -> Iterator[list[Taken]]:
 
     def sample() -> None:
         while not over.wait(0.1):
-            peak[0] = max(peak[0], sum(_anonymous(group) for group in groups) / 2**20)
+            peak[0] = max(peak[0], sum(_anonymous(group) for _, group in groups) / 2**20)
 
     sampling = threading.Thread(target=sample, daemon=True)
     figures: list[Taken] = []
@@ -288,40 +294,50 @@ def _measured(bench: Bench) -> Iterator[list[Taken]]:
     figures.append(Taken(seconds, after - before, peak[0]))
 
 
-def _groups(bench: Bench) -> list[Path]:
-    """The control groups of both namespaces' pods, as this machine sees them."""
-    found = []
+def _groups(bench: Bench) -> list[tuple[Path, Path]]:
+    """(processor time, memory): the control groups of both namespaces' pods, as this machine sees them, v2 or v1."""
+    top, found = Path("/sys/fs/cgroup"), []
+    one = (top / "cgroup.controllers").exists()
+    processor, memory = (top, top) if one else (top / "cpuacct", top / "memory")
     for side in (bench.moved.sides.source, bench.moved.sides.target):
         for pod in side.kube.list("v1", "Pod", side.namespace):
-            uid = pod["metadata"]["uid"].replace("-", "_")
-            found += list(Path("/sys/fs/cgroup").glob(f"**/*pod{uid}*.slice"))
+            name = f"**/*pod{pod['metadata']['uid'].replace('-', '_')}*.slice"
+            found += zip(sorted(processor.glob(name)), sorted(memory.glob(name)), strict=False)
     return found
 
 
-def _cpu(groups: list[Path]) -> float:
-    pods = sum(float((group / "cpu.stat").read_text().split()[1]) / 1e6 for group in groups)
+def _cpu(groups: Groups) -> float:
+    pods = sum(_processor(group) for group, _ in groups)
     usages = (getrusage(who) for who in (RUSAGE_SELF, RUSAGE_CHILDREN))
     return pods + sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
+def _processor(group: Path) -> float:
+    if (group / "cpu.stat").exists() and "usage_usec" in (text := (group / "cpu.stat").read_text()):
+        return float(text.split()[1]) / 1e6
+    return float((group / "cpuacct.usage").read_text()) / 1e9
+
+
 def _anonymous(group: Path) -> float:
+    """Memory that is no file cache, in bytes; 0 where the pod has gone."""
     try:
-        return float((group / "memory.stat").read_text().split()[1])  # "anon" comes first
+        lines = (line.split() for line in (group / "memory.stat").read_text().splitlines())
     except OSError:
         return 0.0
+    return max(float(value) for key, value in lines if key in ("anon", "total_rss"))
 
 
 def _report(bench: Bench) -> str:
     rows = []
-    for name, (files, size) in _sets().items():
+    for name, (files, each) in _sets().items():
         fastest = min(min(t.seconds for t in bench.taken[name, way]) for way in _HAND)
         for way in _WAYS:
             taken = bench.taken[name, way]
-            best = min(taken, key=lambda each: each.seconds)
+            best = min(taken, key=lambda one: one.seconds)
             rows.append((
-                f"{name}: {way}", f"{best.seconds:.1f} s", f"{files * size / best.seconds / 1e6:,.0f} MB/s",
+                f"{name}: {way}", f"{best.seconds:.1f} s", f"{files * each / best.seconds / 1e6:,.0f} MB/s",
                 f"{files / best.seconds:,.0f}" if files > 1000 else "", f"{fastest / best.seconds:.2f}",
-                f"{best.cpu:.1f} s", f"{max(each.mib for each in taken):.0f} MiB",
+                f"{best.cpu:.1f} s", f"{max(one.mib for one in taken):.0f} MiB",
             ))  # fmt: skip
     head = (
         "data and way",
