@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
@@ -15,7 +16,7 @@ from portable.migrate.lease import Lost, holder
 from portable.migrate.move import Move, Options, end_of
 from portable.migrate.opening import lease_of, open_move, require_journal, require_unfinished
 from portable.migrate.plan import Kept, MigrationPlan, Promise, kept, promise
-from portable.migrate.run import move_steps, run, thaw
+from portable.migrate.run import move_steps, run, thaw, undo
 from portable.migrate.steps import REHEARSE, STAGE, cut_over, seed
 from portable.target import Request
 
@@ -126,10 +127,12 @@ def go(move: Move, mode: Mode) -> MigrateResult:
 
 def _carry_out(move: Move, mode: Mode) -> None:
     steps, staging = move_steps(move), STAGE
+    if move.record.begun(REHEARSE.name) and not move.record.done(REHEARSE.name):
+        undo(move, [REHEARSE])  # one that was broken off has left the app running on the target
     if not move.record.begun("freeze"):
         run(move, [each for each in steps if each in staging])
     if mode == "rehearse":
-        run(move, [replace(REHEARSE, repeats=True)])
+        _rehearse(move)
         run(move, [each for each in steps if each in staging])
     if mode != "full":
         return
@@ -140,6 +143,18 @@ def _carry_out(move: Move, mode: Mode) -> None:
         raise
     except PortableError as error:
         _serve_again(move, error)
+        raise
+
+
+def _rehearse(move: Move) -> None:
+    """Whatever comes of it, the app sleeps on the target afterwards."""
+    try:
+        run(move, [replace(REHEARSE, repeats=True)])
+    except Lost:
+        raise
+    except PortableError:
+        with suppress(PortableError):  # the next run tries again
+            undo(move, [REHEARSE])
         raise
 
 
