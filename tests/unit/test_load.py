@@ -143,8 +143,8 @@ def test_the_longest_gap_is_where_nothing_succeeded() -> None:
             server.socket.close()  # the server goes on with what it has, and nobody new gets in
             time.sleep(0.5)
     summary = record.summary()
-    assert summary.failed >= 15
-    assert record.summary(until=cut - 0.1).failed == 0
+    assert summary.failed >= 5
+    assert all(response.good for response in record.responses if response.ended < cut)
     assert any("ConnectionRefused" in reason for reason in summary.failures), summary.failures
 
 
