@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -56,7 +57,9 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
-        self.close_connection = self.path == "/once"  # without a word in the answer: the next request finds out
+        if self.path == "/once":  # without a word in the answer: the next request finds out
+            self.close_connection = True
+            self.connection.shutdown(socket.SHUT_RDWR)
 
     def do_POST(self) -> None:
         self.server.bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
@@ -128,8 +131,8 @@ def test_what_is_no_whole_answer_is_failed(path: str, said: str) -> None:
 
 
 def test_a_connection_that_was_closed_while_idle_is_replaced() -> None:
-    with serving() as server, load(server.url, Stream("once", rate=20, path="/once")) as record:
-        time.sleep(0.6)
+    with serving() as server, load(server.url, Stream("once", rate=4, path="/once")) as record:
+        time.sleep(1.2)
     assert record.summary().failed == 0, record.summary()
     assert record.summary().reused == 0
 
