@@ -249,7 +249,6 @@ def _start_tools(bench: Bench, cluster: str) -> None:
         spec = {"containers": [container], "volumes": volumes, "terminationGracePeriodSeconds": 0}
         metadata = {"name": "by-hand", "namespace": side.namespace, "labels": labels}
         side.kube.apply({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
-    for side in (bench.moved.sides.source, bench.moved.sides.target):
         deadline = time.monotonic() + 120
         while _status(side).get("phase") != "Running":
             if time.monotonic() > deadline:
