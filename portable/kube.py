@@ -347,8 +347,11 @@ class Kube:
                 finally:
                     _end(session)
         except WebSocketUpgradeError as error:
-            error.response.read()
-            raise _refusal(error.response.status_code, _body(error.response)) from error
+            words: Mapping[str, Any] = {}
+            with suppress(httpx2.StreamError):  # the connection may be closed before the refusal was read
+                error.response.read()
+                words = _body(error.response)
+            raise _refusal(error.response.status_code, words) from error
         except httpx2.HTTPError as error:
             raise _unreachable(self.server, error) from error
 

@@ -287,6 +287,7 @@ def test_after_a_fault_it_arrives(faulty: Faulty, fault: str, chosen: random.Ran
     said = "by itself"
     if code != 0:
         assert result["event"] == "error", result
+        assert "unexpected" not in result["error"]["message"], result
         assert result["error"]["fix"], "it says what to do"
         said = f"after `{result['error']['message']}`"
         result = faulty.resume()
