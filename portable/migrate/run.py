@@ -51,6 +51,7 @@ def _do(move: Move, each: MigrationStep) -> None:
     except Lost:
         raise
     except PortableError as error:
+        error.fix = error.fix or "`portable migrate resume` tries again"
         with suppress(PortableError):  # what went wrong matters more than that it could not be written down
             move.write(each.name, "failed", {"error": error.message})
         raise
