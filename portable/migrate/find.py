@@ -74,7 +74,7 @@ def _known_ends(request: Request) -> tuple[End, End]:
     raise PortableError(
         f"no migration of {target.home.app} is known on {end_of(target)}",
         detail=why,
-        fix="name its ends: for example `portable migrate status aws gcp`",
+        fix="name its ends: `portable migrate status FROM TO`",
     )
 
 
