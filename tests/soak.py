@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ MATRICES = (
     "tests/e2e/test_clouds.py",
     "tests/e2e/test_images.py",
     "tests/e2e/test_migrate.py",
+    "tests/e2e/test_migrate_databases.py",
     "tests/contract/aws/test_faults.py",
     "tests/contract/azure/test_faults.py",
     "tests/contract/gcp/test_faults.py",
@@ -37,6 +39,12 @@ PROOFS = (
 
 def size(sample: int, whole: int) -> int:
     return whole if SOAK else sample
+
+
+def drawn(number: int, of: int) -> pytest.MarkDecorator:
+    """One test `of` so many runs, another one each day; in the soak all of them."""
+    today = int(os.environ.get("PORTABLE_SEED") or date.today().toordinal()) % of
+    return pytest.mark.skipif(not SOAK and number != today, reason="another of these was drawn; make soak runs all")
 
 
 @dataclass

@@ -14,6 +14,7 @@ from portable.migrate.databases import pods, ways
 from portable.migrate.sides import Side
 from tests.e2e.conftest import AppUnderTest, Cluster, Portable
 from tests.e2e.databases_moving import Moving, both_ends, postgres_writer, redis_writer
+from tests.soak import drawn
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
@@ -67,6 +68,7 @@ def test_both_follow_while_the_source_serves(moving: Moving) -> None:
     assert moving.sql(moving.target, "SELECT count(*), pg_is_in_recovery() FROM items;") == "20000|t"
 
 
+@drawn(0, of=5)
 def test_a_standby_that_was_killed_follows_again(moving: Moving) -> None:
     """`start` again is what `resume` does; what has been copied is not copied again."""
     before = moving.sql(moving.target, "SELECT system_identifier FROM pg_control_system();")
@@ -78,6 +80,7 @@ def test_a_standby_that_was_killed_follows_again(moving: Moving) -> None:
     assert moving.sql(moving.target, "SELECT system_identifier FROM pg_control_system();") == before
 
 
+@drawn(1, of=5)
 def test_a_redis_that_was_started_again_does_not_take_over_for_one_that_has_everything(moving: Moving) -> None:
     restart(moving, "cache")
     with pytest.raises(ClusterError, match="may lack the last writes"):
@@ -95,6 +98,7 @@ def restart(moving: Moving, name: str) -> None:
     eventually(lambda: pods.is_running(moving.target, name))
 
 
+@drawn(2, of=5)
 def test_after_a_rehearsal_the_target_follows_anew(moving: Moving) -> None:
     for name in ("db", "cache"):
         moving.replication(name).promote(rehearsal=True)
@@ -108,6 +112,7 @@ def test_after_a_rehearsal_the_target_follows_anew(moving: Moving) -> None:
     assert moving.redis(moving.target, "EXISTS rehearsed") == "0"
 
 
+@drawn(3, of=5)
 def test_a_cut_network_is_named_and_afterwards_the_standby_goes_on_where_it_was(moving: Moving) -> None:
     for name in ("db", "cache"):
         moving.cut(name)
@@ -123,6 +128,7 @@ def test_a_cut_network_is_named_and_afterwards_the_standby_goes_on_where_it_was(
     eventually(lambda: moving.sql(moving.target, "SELECT count(*) FROM items WHERE name LIKE 'cut %';") == "1000")
 
 
+@drawn(4, of=5)
 def test_a_standby_that_lost_what_it_needs_is_named_and_seeded_anew(moving: Moving) -> None:
     """The source keeps no more for it than its bound: its own disk comes first."""
     free, bound = moving.sql(
