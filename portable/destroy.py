@@ -15,7 +15,7 @@ from portable.events import Emit, Notice
 from portable.home import Home
 from portable.identities import release_identities
 from portable.kube import Kube
-from portable.migrate.home_record import require_unmoved
+from portable.migrate.home_record import forget_home, require_unmoved
 from portable.plan import Fingerprint, Plan, open_engine
 from portable.provider import KeptData, Sweep
 from portable.rollout.revisions import revisions
@@ -77,6 +77,8 @@ def destroy(
         if not _still_there(target, emit):
             left, more = _sweep(target, emit, destroy_data)
             kept += more
+    if destroy_data:
+        forget_home(request.state, target.home)
     gone = tuple(name for name in deleted if name not in staying)
     return DestroyResult(gone, kept, time.monotonic() - started, left)
 

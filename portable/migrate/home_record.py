@@ -194,6 +194,20 @@ def forget_move(state: str | None, home: Home) -> None:
         _replace(_file(state), known)
 
 
+def forget_home(state: str | None, home: Home) -> None:
+    """The app is gone from there, data and all: nothing keeps it from beginning anew where it once was."""
+    there = asdict(End(home.cloud, home.cluster))
+
+    def leads_there(key: str, known: Mapping[str, Any]) -> bool:
+        left = Home.of_app_stack(key)
+        return (left.app, left.environment) == (home.app, home.environment) and known["home"] == there
+
+    known = moved(state)
+    kept = {key: each for key, each in known.items() if not leads_there(key, each)}
+    if len(kept) != len(known):
+        _replace(_file(state), kept)
+
+
 def _file(state: str | None) -> Path:
     from portable.engine.workspace import open_workspace
 

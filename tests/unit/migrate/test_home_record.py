@@ -105,3 +105,12 @@ def test_the_state_remembers_when_the_old_cluster_is_gone(request_: Request, tar
     home_record.require_home(request_, target, None, "shop-prod")
     with pytest.raises(PortableError, match="has moved to kind/one"):
         home_record.require_home(request_, there, None, "shop-prod")
+
+
+def test_an_app_that_is_gone_may_begin_anew_where_it_once_was(request_: Request, target: Target) -> None:
+    home_record.remember_move(None, target.home, "ab12", TWO)
+    other = replace(target.home, app="other")
+    home_record.remember_move(None, other, "ef56", TWO)
+    home_record.forget_home(None, open_target(replace(request_, cluster="two")).home)
+    home_record.require_home(request_, target, None, "shop-prod")
+    assert set(home_record.moved(None)) == {other.app_stack}, "another app's move is remembered"
