@@ -1,76 +1,49 @@
-"""Images that only the source's clusters can pull, into the target's registry: by digest, with every platform.
+"""Images that lie in the target cloud's own registry, copied there from where the source runs them: by digest, with every platform.
 
-What anybody can pull stays where it is.
+Which image the target runs the spec says, as always; one that the target's nodes could not pull is refused when planning.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from itertools import chain
 
-from portable.errors import ProviderError
+from portable.compile.app import pod_template
+from portable.events import Emit
 from portable.images import copy
-from portable.provider import Registry
-from portable.spec.image_builds import LOCAL
-from portable.spec.images import parts
-from portable.steps import step
-
-if TYPE_CHECKING:
-    from portable.events import Emit
-    from portable.migrate.sides import Side
-
-STEP = "images"
+from portable.migrate.sides import Side
+from portable.provider import Registry, RegistryLogin
 
 
-def private(images: Sequence[str], source: Side) -> list[str]:
-    """Those of `images` that the target's nodes could not pull: of the source's own registry, or only in its nodes."""
-    provider, cluster = source.app.provider, source.app.app.cluster
-    owned = [image for image in images if isinstance(provider, Registry) and provider.owns_image(cluster, image)]
-    return sorted({*owned, *(image for image in images if image.startswith(f"{LOCAL}/"))})
+def mirror(source: Side, target: Side, emit: Emit, note: Callable[[str], None]) -> list[str]:
+    """The copies' references by digest. What is there already is not sent again. Raises ProviderError of either registry."""
+    logins: list[RegistryLogin] = []
+    for side in (source, target):
+        if isinstance(side.app.provider, Registry):
+            logins.append(side.app.provider.registry_login(side.app.app.cluster))
+    copied: list[str] = []
+    for image, wanted in sorted(set(_to_copy(source, target))):
+        note(f"copying {image}")
+        copied.append(copy(image, wanted.partition("@")[0], logins, emit=emit))
+    return copied
 
 
-def mirror(images: Sequence[str], source: Side, target: Side, emit: Emit) -> Mapping[str, str]:
-    """image -> where the target's nodes pull it from, for those of `images` that they could not pull as they are.
-
-    May be repeated: what has arrived is not sent again. Images that are built from the spec and lie in the source's nodes
-    alone are built or pushed for the target. Raises ProviderError where the target has no registry, or one of them refuses.
-    """
-    wanted = private(images, source)
-    if not wanted:
-        return {}
-    with step(emit, STEP, "copying images to the target's registry"):
-        local = [image for image in wanted if image.startswith(f"{LOCAL}/")]
-        found = _built(local, target, emit) if local else {}
-        return found | {image: _copied(image, source, target, emit) for image in wanted if image not in local}
+def _to_copy(source: Side, target: Side) -> Iterator[tuple[str, str]]:
+    """(source's image, target's image) of containers whose image on the target lies in that cloud's own registry."""
+    provider, cluster, there = target.app.provider, target.app.app.cluster, _images(target)
+    for place, image in _images(source).items():
+        wanted = there.get(place, image)
+        if wanted != image and isinstance(provider, Registry) and provider.owns_image(cluster, wanted):
+            yield image, wanted
 
 
-def _copied(image: str, source: Side, target: Side, emit: Emit) -> str:
-    ours, theirs = source.app.provider, target.app.provider
-    if not isinstance(theirs, Registry):
-        raise ProviderError(
-            f"{theirs.title} has no registry to copy {image} to",
-            detail=f"clusters of {theirs.title} cannot pull from a registry that is private to {ours.title}",
-            fix="put the image into a registry that both can pull from, name it in the spec, and run `portable up` first",
-        )
-    assert isinstance(ours, Registry), "only a registry's own images are copied"
-    repository, tag, _ = parts(image)
-    name = "/".join(repository.split("/")[1:][-2:])
-    there = theirs.ensure_repository(target.app.app.cluster, name, emit)
-    logins = (ours.registry_login(source.app.app.cluster), theirs.registry_login(target.app.app.cluster))
-    copied = copy(image, f"{there}:{tag}" if tag else there, logins, emit=emit, step=STEP)
-    # With its tag, as `up` writes it there: else the next `up` would roll the very same image out again.
-    return f"{there}:{tag}@{parts(copied)[2]}" if tag else copied
-
-
-def _built(images: Sequence[str], target: Side, emit: Emit) -> dict[str, str]:
-    from portable.images.delivery import deliver
-
-    references = deliver(target.app, emit).built
-    by_tag = {name.rpartition(":")[2]: reference for name, reference in references.items()}
-    found = {image: by_tag.get(parts(image)[1] or "") for image in images}
-    if lost := sorted(image for image, reference in found.items() if reference is None):
-        raise ProviderError(
-            f"{', '.join(lost)}: in the source's nodes only, and built from something else than what is here",
-            fix="run `portable up` on the source with what is here now, then migrate",
-        )
-    return {image: reference for image, reference in found.items() if reference is not None}
+def _images(side: Side) -> dict[tuple[str, str], str]:
+    """(workload, container) -> image."""
+    found: dict[tuple[str, str], str] = {}
+    for item in side.objects.items:
+        template = pod_template(item.manifest)
+        if template is not None:
+            spec = template["spec"]
+            for container in chain(spec.get("initContainers", ()), spec["containers"]):
+                found[item.workload or "", container["name"]] = container["image"]
+    return found

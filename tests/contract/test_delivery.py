@@ -11,21 +11,22 @@ from typing import Any, cast
 import pytest
 
 from portable import tools
-from portable.errors import ProviderError, UsageError
+from portable.errors import UsageError
 from portable.events import Emit, Event, Step, nowhere
-from portable.images import builders
+from portable.images import builders, crane
 from portable.images.delivery import deliver
-from portable.migrate.images import mirror, private
+from portable.migrate.images import mirror
 from portable.migrate.sides import Side
 from portable.provider import RegistryLogin
 from portable.spec.model import Cluster
-from portable.target import Request, Target, open_target
+from portable.target import Request, Target, compile_target, open_target
 from portable.tools.crane import CRANE
 from tests import oci
 from tests.packages import need
 from tests.registries import LocalRegistry, registry
 
 pytestmark = pytest.mark.contract
+PUBLIC = "docker.io/library/redis:7"
 
 
 @dataclass
@@ -111,50 +112,34 @@ def test_a_cloud_without_a_registry_says_what_to_do(target: Target) -> None:
 
 
 def side(target: Target, cloud: Cloud, role: str) -> Side:
-    return Side(cast("Any", role), on(target, cloud), cast("Any", None), cast("Any", None))
+    return Side(cast("Any", role), on(target, cloud), cast("Any", None), compile_target(target))
 
 
-def test_a_migration_copies_what_the_other_cloud_cannot_pull(target: Target, clouds: tuple[Cloud, Cloud]) -> None:
-    one, two = clouds
-    (reference,) = deliver(target, nowhere).built.values()
-    source, there = side(target, one, "source"), side(target, two, "target")
-    images = [reference, "docker.io/library/redis:7"]
-    assert private(images, source) == [reference]
-    moved = mirror(images, source, there, nowhere)
-    assert list(moved) == [reference]
-    assert moved[reference].startswith(f"{two.at.server}/")
-    assert moved[reference].partition("@")[2] == reference.partition("@")[2]
-    assert mirror(images, source, there, nowhere) == moved, "may be repeated"
-    # what `up` on the target would deliver is the same image, which it finds there
-    assert list(deliver(on(target, two), nowhere).built.values()) == [moved[reference]]
-
-
-def test_images_of_nodes_alone_are_delivered_to_the_target(target: Target, clouds: tuple[Cloud, Cloud]) -> None:
-    """As on a local cluster: there is no registry to copy from, but the spec says how they are built."""
-    one, two = clouds
-    bare = cast("Any", type("Local", (), {"title": "a local cluster"})())
-    source = replace(side(target, one, "source"), app=replace(target, provider=bare))
-    name = target.app.workloads["web"].containers["main"].image
-    in_nodes = f"{name}@sha256:{'a' * 64}"
-    moved = mirror([in_nodes], source, side(target, two, "target"), nowhere)
-    assert moved[in_nodes].startswith(f"{two.at.server}/")
-    other = f"{name.rpartition(':')[0]}:{'0' * 16}@sha256:{'a' * 64}"
-    with pytest.raises(ProviderError, match="built from something else"):
-        mirror([other], source, side(target, two, "target"), nowhere)
-
-
-def test_a_target_without_a_registry_is_refused_in_words(
-    tmp_path: Path, target: Target, clouds: tuple[Cloud, Cloud]
+def test_a_migration_copies_what_the_target_is_to_find_in_its_own_registry(
+    tmp_path: Path, clouds: tuple[Cloud, Cloud]
 ) -> None:
-    from portable.images import crane
+    """The image of the old cloud's registry, which a patch replaces by one of the new cloud's; what all can pull stays."""
+    one, two = clouds
+    oci.layout(tmp_path / "own", {"a": tmp_path.name.encode()})
+    pushed = crane.push(tmp_path / "own", f"{one.at.server}/shop/web:1", [one.registry_login(Cluster())])
+    digest = pushed.partition("@")[2]
 
-    one = clouds[0]
-    oci.layout(tmp_path / "own", {"a": b"own"})
-    pushed = crane.push(tmp_path / "own", f"{one.at.server}/own/image:1", [one.registry_login(Cluster())])
-    bare = cast("Any", type("Bare", (), {"title": "a bare cloud"})())
-    there = replace(side(target, one, "target"), app=replace(target, provider=bare))
-    with pytest.raises(ProviderError, match="has no registry"):
-        mirror([pushed], side(target, one, "source"), there, nowhere)
+    def app(image: str) -> Target:
+        file = tmp_path / "portable.yaml"
+        file.write_text(
+            "apiVersion: portable/v1\nkind: App\nmetadata: {name: shop}\nworkloads:\n"
+            f"  web: {{containers: {{main: {{image: '{image}'}}, side: {{image: '{PUBLIC}'}}}}}}\n"
+        )
+        return open_target(Request(file, cloud="gcp"))
+
+    source = side(app(f"{one.at.server}/shop/web:1"), one, "source")
+    there = side(app(f"{two.at.server}/moved/web:1"), two, "target")
+    said: list[str] = []
+    copied = mirror(source, there, nowhere, said.append)
+    assert [reference.partition("@")[2] for reference in copied] == [digest]
+    assert two.at.digest("moved/web", "1") == digest
+    assert said == [f"copying {one.at.server}/shop/web:1"], "the public image is nobody's to copy"
+    assert mirror(source, there, nowhere, said.append) == copied, "may be repeated"
 
 
 def test_a_build_secret_is_read_and_left_nowhere(
