@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 from portable.certificate_stores import delete_certificates
 from portable.clusters import other_apps
 from portable.dns.routes import withdraw_routes
-from portable.errors import ClusterGone, PortableError, UsageError
+from portable.errors import ClusterError, ClusterGone, PortableError, UsageError
 from portable.events import Emit, Notice
 from portable.home import Home
 from portable.identities import release_identities
 from portable.kube import Kube
 from portable.migrate.home_record import forget_home, require_unmoved
-from portable.plan import Fingerprint, Plan, open_engine
+from portable.plan import Fingerprint, Plan, open_engine, unfinished
 from portable.provider import KeptData, Sweep
 from portable.rollout.revisions import revisions
 from portable.steps import step
@@ -84,8 +84,9 @@ def destroy(
 
 
 def _require_known(request: Request, target: Target, engine: Engine, destroy_data: bool) -> None:
-    """What is in the midst of a migration is not taken apart but by it: it may be the only copy of the data. What another state has made is not taken apart from this one: its DNS records, identities and data would go while it
-    runs on. Nor is an app told to be gone because somebody else's cluster is not where it is looked for."""
+    """What is in the midst of a migration is not taken apart but by it: it may be the only copy of the data. What another state
+    has made is not taken apart from this one: its DNS records, identities and data would go while it runs on. Nor is an app
+    told to be gone because somebody else's cluster is not where it is looked for."""
     home, cluster = target.home, target.provider.find(target.app.cluster)
     known = engine.state(home.app_stack) is not None
     if known and cluster is None and target.app.cluster.existing and not destroy_data:
@@ -93,7 +94,7 @@ def _require_known(request: Request, target: Target, engine: Engine, destroy_dat
             f"there is no cluster {home.cluster!r} on {target.provider.title}, which {home.app} was deployed to",
             fix="correct its name or place; if it is gone for good, `portable destroy --destroy-data` forgets the app",
         )
-    if cluster is None or not cluster.healthy:
+    if cluster is None or not cluster.healthy or not _let_in(target, engine):
         return
     with Kube.reach(target.provider.credentials(target.app.cluster)) as kube:
         namespace = compile_target(target).namespace
@@ -159,7 +160,8 @@ def _delete_app(target: Target, engine: Engine, emit: Emit, destroy_data: bool) 
     cluster = provider.find(target.app.cluster)
     kept: tuple[str, ...] = ()
     with step(emit, "app", f"deleting app {home.app} from namespace {objects.namespace}") as progress:
-        if cluster is not None and not cluster.healthy and not _holds_objects(engine, home):
+        ready = cluster is not None and cluster.healthy and _let_in(target, engine)
+        if cluster is not None and not ready and not _holds_objects(engine, home):
             progress.note(f"nothing of it is there; its cluster is {cluster.detail or 'not ready'}")
         elif cluster is None:
             progress.note("its cluster is gone already")
@@ -189,6 +191,20 @@ def _end_or_name_data(target: Target, kept: tuple[str, ...], emit: Emit, destroy
     # "NAMESPACE/CLAIM", then what keeping it costs
     claims = {f"PersistentVolumeClaim/{name.split()[0].rpartition('/')[2]}" for name in data}
     return (*(name for name in kept if name not in claims), *data)
+
+
+def _let_in(target: Target, engine: Engine) -> bool:
+    """False for a cluster of ours whose making broke off before it let its maker in: no app can be on it."""
+    if not unfinished(target, engine) or _holds_objects(engine, target.home):
+        return True
+    try:
+        with Kube.reach(target.provider.credentials(target.app.cluster)) as kube:
+            kube.get("v1", "Namespace", compile_target(target).namespace)
+    except ClusterError as error:
+        if error.status not in (401, 403):
+            raise
+        return False
+    return True
 
 
 def _holds_objects(engine: Engine, home: Home) -> bool:

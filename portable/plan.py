@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from portable import __version__
 from portable.clusters import cluster_resources, costs, made_anew
-from portable.errors import PlanStale, UsageError
+from portable.errors import ClusterError, PlanStale, UsageError
 from portable.events import Emit
 from portable.secrets import own_namespace
 from portable.situation import Situation, look, missing_secrets
@@ -57,7 +57,24 @@ class Plan:
 
 def plan(request: Request, *, emit: Emit) -> Plan:
     target = open_target(request)
-    return plan_target(target, look(target), open_engine(request, emit), emit)
+    engine = open_engine(request, emit)
+    return plan_target(target, look_as_far_as_let_in(target, engine), engine, emit)
+
+
+def look_as_far_as_let_in(target: Target, engine: Engine) -> Situation:
+    """As `look`. A cluster of ours whose making broke off before it let its maker in is seen from outside: `up` goes on with it."""
+    try:
+        return look(target)
+    except ClusterError as error:
+        if error.status not in (401, 403) or not unfinished(target, engine):
+            raise
+        return look(target, inside=False)
+
+
+def unfinished(target: Target, engine: Engine) -> bool:
+    """Whether the making, or the last change, of a cluster of ours broke off."""
+    state = None if target.app.cluster.existing else engine.state(target.home.cluster_stack)
+    return state is not None and not state.complete
 
 
 def open_engine(request: Request, emit: Emit) -> Engine:

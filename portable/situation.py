@@ -32,10 +32,11 @@ class Situation:
     cluster_uid: str = ""
 
 
-def look(target: Target) -> Situation:
-    """Asks the provider and the cluster; changes nothing but the key that secrets are digested with."""
+def look(target: Target, *, inside: bool = True) -> Situation:
+    """Asks the provider and the cluster; changes nothing but the key that secrets are digested with. `inside` False: the
+    provider alone."""
     cluster = target.provider.find(target.app.cluster)
-    if cluster is None or not cluster.healthy:
+    if cluster is None or not cluster.healthy or not inside:
         objects = _with_digests(target, bare := compile_target(target), local_images(target, bare), {})
         return Situation(cluster, None, objects, {}, objects.expected, None)
     return look_inside(target, Kube.reach(target.provider.credentials(target.app.cluster)), cluster)

@@ -19,7 +19,15 @@ from portable.identities import bind_identities
 from portable.kube import Kube
 from portable.migrate.home_record import require_home
 from portable.outputs import Address
-from portable.plan import Plan, fingerprint, open_engine, plan_target, read_plan, require_same
+from portable.plan import (
+    Plan,
+    fingerprint,
+    look_as_far_as_let_in,
+    open_engine,
+    plan_target,
+    read_plan,
+    require_same,
+)
 from portable.polling import Pending, poll
 from portable.provider import KeptVolumes, LocalImages
 from portable.secrets import ensure_namespace, set_secret
@@ -27,7 +35,6 @@ from portable.situation import (
     Situation,
     app_images,
     cluster_digest,
-    look,
     look_inside,
     missing_secrets,
     settled,
@@ -76,7 +83,7 @@ def up(
     started = time.monotonic()
     target = open_target(request)
     with step(emit, "look", "looking at what is there"):
-        now = look(target)
+        now = look_as_far_as_let_in(target, open_engine(request, emit))
         require_home(request, target, now.kube, now.objects.namespace)
         now = _with_certificates(target, now, emit)
         unchanged = (
