@@ -74,4 +74,4 @@ class Report:
             passed = sum(case.result == "passed" for case in cases.values())
             rows = [(f"`{name}`", case.result, f"{case.seconds:.1f}") for name, case in cases.items()]
             body = f"{passed} of {len(cases)} passed.\n\n{page.table(('case', 'result', 'seconds'), rows)}"
-            page.rewrite(file, body, command=self.command, page=PAGE, target="make soak")
+            page.rewrite(file, body, command=self.command, page=PAGE)

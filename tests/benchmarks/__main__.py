@@ -27,8 +27,7 @@ def main() -> None:
         body = measure(options.repetitions or usual)
         print(f"\n{name}\n\n{body}\n\n{page.machine()}", flush=True)
         if not options.print_only:
-            target = "make bench-migrate" if name == "migrate" else "make bench"
-            page.rewrite(name, body, command=f"python -m tests.benchmarks {name}", target=target)
+            page.rewrite(name, body, command=f"python -m tests.benchmarks {name}")
 
 
 if __name__ == "__main__":

@@ -29,14 +29,14 @@ def machine() -> str:
     )
 
 
-def rewrite(section: str, body: str, *, command: str, page: Path | None = None, target: str = "make bench") -> None:
+def rewrite(section: str, body: str, *, command: str, page: Path | None = None) -> None:
     """Puts `body` between the markers of `section` on `page` (None: the benchmarks'). Raises ValueError if it lacks them."""
     page = page or PAGE
     text = page.read_text()
-    begin, end = f"<!-- {section}: written by {target} -->", f"<!-- end of {section} -->"
-    pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
-    if not pattern.search(text):
+    name = re.escape(section)
+    found = re.search(f"(<!-- {name}: written by [^>]* -->).*?(<!-- end of {name} -->)", text, re.DOTALL)
+    if found is None:
         raise ValueError(f"{page} has no markers for {section}")
     day = datetime.now(UTC).date().isoformat()
-    block = f"{begin}\n{body}\n\n`{command}`, {day}: {machine()}.\n{end}"
-    page.write_text(pattern.sub(lambda _match: block, text))
+    block = f"{found[1]}\n{body}\n\n`{command}`, {day}: {machine()}.\n{found[2]}"
+    page.write_text(text[: found.start()] + block + text[found.end() :])

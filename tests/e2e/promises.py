@@ -164,4 +164,4 @@ class Table:
         say(f"{self.section}\n\n{body}")
         if soak.SOAK:
             command = f"PORTABLE_SOAK=1 pytest {self.section.split()[0]}"
-            page.rewrite(self.section, body, command=command, page=PAGE, target="make soak")
+            page.rewrite(self.section, body, command=command, page=PAGE)

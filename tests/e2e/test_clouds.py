@@ -40,6 +40,7 @@ from tests.e2e.web import Answer, fetch
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 Say = Callable[[str], None]
+BALANCER_PATIENCE = 30.0
 PATIENCE = 60.0  # seconds for the worker to take up a job
 # What each cloud's storage class and Ingress ask for.
 DRIVERS = ("ebs.csi.eks.amazonaws.com", "pd.csi.storage.gke.io", "disk.csi.azure.com")
@@ -116,9 +117,14 @@ class CloudShop:
         secret = self.behind.kube.get("v1", "Secret", named[0], self.namespace)
         assert secret is not None
         trust = ssl.create_default_context(cadata=base64.b64decode(secret["data"]["tls.crt"]).decode())
-        return fetch(
-            f"https://shop.localhost{path}", method=method, body=body, trust=trust, address=self.balancer.address
-        )
+        url, end = f"https://shop.localhost{path}", time.monotonic() + BALANCER_PATIENCE
+        while True:
+            try:
+                return fetch(url, method=method, body=body, trust=trust, address=self.balancer.address)
+            except ssl.SSLError:  # a load balancer takes a moment to have a new certificate
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.5)
 
     def pods(self) -> dict[str, list[dict[str, Any]]]:
         """workload -> its pods, without those of the cron job, which come and go by the clock."""
