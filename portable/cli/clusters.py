@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from portable.cli.asking import confirmation, require_terminal, show_plan
-from portable.cli.options import Cloud, command, target_options
+from portable.cli.options import STATE, Cloud, command, target_options
 from portable.cli.session import Session
 from portable.errors import UsageError
 
@@ -33,7 +33,7 @@ def clusters() -> None:
 
 @command("list", "portable clusters list\nportable clusters list --cloud eks --output json")
 @click.option("--cloud", type=Cloud(), help="Only clusters there.")
-@click.option("--state", metavar="URL", help="A Pulumi backend for state; default: files of this user.")
+@STATE
 @click.pass_obj
 def list_(session: Session, cloud: str | None, state: str | None) -> None:
     """List the clusters that portable made.

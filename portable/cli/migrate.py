@@ -5,13 +5,12 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from portable.cli.asking import confirmation, require_terminal
-from portable.cli.options import Environment, command
+from portable.cli.options import ENVIRONMENT, KUBERNETES_PROVIDER, SPEC_FILE, STATE, command
 from portable.cli.session import Session
 from portable.errors import UsageError
 
@@ -79,19 +78,8 @@ def _options(*, ends: bool, engine: bool = True) -> Callable[[Callable[..., Any]
 
         made: Callable[..., Any] = call
         if engine:
-            made = click.option(
-                "--kubernetes-provider",
-                type=click.Choice(["auto", "official", "builtin"]),
-                default="auto",
-                show_default=True,
-                help="Which Pulumi provider serves the Kubernetes objects.",
-            )(made)
-        made = click.option("--state", metavar="URL", help="A Pulumi backend for state; default: files of this user.")(
-            made
-        )
-        path = click.Path(path_type=Path, dir_okay=False)
-        made = click.option("--file", type=path, help="The spec; default: portable.yaml, then score.yaml.")(made)
-        made = click.option("-e", "--environment", type=Environment(), help="An environment of the spec.")(made)
+            made = KUBERNETES_PROVIDER(made)
+        made = ENVIRONMENT(SPEC_FILE(STATE(made)))
         made = click.argument("destination", metavar="TO" if ends else "[TO]", required=ends)(made)
         return click.argument("source", metavar="FROM" if ends else "[FROM]", required=ends)(made)
 

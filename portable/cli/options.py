@@ -105,11 +105,23 @@ def command(name: str, example: str, **attributes: Any) -> Callable[[Callable[..
     return make
 
 
+ENVIRONMENT = click.option("-e", "--environment", type=Environment(), help="An environment of the spec.")
+STATE = click.option("--state", metavar="URL", help="A Pulumi backend for state; default: files of this user.")
+KUBERNETES_PROVIDER = click.option(
+    "--kubernetes-provider",
+    type=click.Choice(["auto", "official", "builtin"]),
+    default="auto",
+    show_default=True,
+    help="Which Pulumi provider serves the Kubernetes objects.",
+)
+_SPEC = click.Path(path_type=Path, dir_okay=False)
+SPEC_FILE = click.option("--file", type=_SPEC, help="The spec; default: portable.yaml, then score.yaml.")
+
+
 def target_options(
     *, file: Literal["argument", "option"] = "argument", engine: bool = False
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """The spec file, -e, --cloud, --context (and with `engine` --kubernetes-provider), given to the command as `request`."""
-    path = click.Path(path_type=Path, dir_okay=False)
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function)
@@ -128,25 +140,15 @@ def target_options(
 
         made: Callable[..., Any] = call
         if engine:
-            made = click.option(
-                "--kubernetes-provider",
-                type=click.Choice(["auto", "official", "builtin"]),
-                default="auto",
-                show_default=True,
-                help="Which Pulumi provider serves the Kubernetes objects.",
-            )(made)
-        made = click.option("--state", metavar="URL", help="A Pulumi backend for state; default: files of this user.")(
-            made
-        )
+            made = KUBERNETES_PROVIDER(made)
+        made = STATE(made)
         made = click.option(
             "--context", metavar="NAME", help="A context of your kubeconfig: its cluster is used as it is."
         )(made)
         made = click.option(
             "--cloud", type=Cloud(), help="aws, gcp, azure or kind (also eks, gke, aks); default: the environment's."
         )(made)
-        made = click.option("-e", "--environment", type=Environment(), help="An environment of the spec.")(made)
-        if file == "argument":
-            return click.argument("file", type=path, required=False)(made)
-        return click.option("--file", type=path, help="The spec; default: portable.yaml, then score.yaml.")(made)
+        made = ENVIRONMENT(made)
+        return click.argument("file", type=_SPEC, required=False)(made) if file == "argument" else SPEC_FILE(made)
 
     return decorate

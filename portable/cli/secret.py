@@ -17,6 +17,16 @@ if TYPE_CHECKING:
     from portable.target import Request
 
 
+_KEYS = click.option("--key", "keys", multiple=True, help="Which key to set; may be repeated, each with a --from-file.")
+_FILES = click.option(
+    "--from-file",
+    "files",
+    multiple=True,
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Read the value from this file, byte for byte; default: standard input, or a hidden prompt on a terminal.",
+)
+
+
 @click.group("secret")
 def secret() -> None:
     """Set, rotate and list the values of the spec's secrets.
@@ -36,14 +46,8 @@ def secret() -> None:
 )
 @click.argument("name")
 @target_options(file="option")
-@click.option("--key", "keys", multiple=True, help="Which key to set; may be repeated, each with a --from-file.")
-@click.option(
-    "--from-file",
-    "files",
-    multiple=True,
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="Read the value from this file, byte for byte; default: standard input, or a hidden prompt on a terminal.",
-)
+@_KEYS
+@_FILES
 @click.pass_obj
 def set_(session: Session, name: str, request: Request, keys: tuple[str, ...], files: tuple[Path, ...]) -> None:
     """Set the value of a secret, in the cluster itself. One newline at the end of standard input is dropped.
@@ -72,14 +76,8 @@ def set_(session: Session, name: str, request: Request, keys: tuple[str, ...], f
 @command("rotate", "portable secret rotate api-token < token.txt\nportable secret rotate db -e prod")
 @click.argument("name")
 @target_options(file="option", engine=True)
-@click.option("--key", "keys", multiple=True, help="Which key to set; may be repeated, each with a --from-file.")
-@click.option(
-    "--from-file",
-    "files",
-    multiple=True,
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="Read the value from this file, byte for byte; default: standard input, or a hidden prompt on a terminal.",
-)
+@_KEYS
+@_FILES
 @click.pass_obj
 def rotate(session: Session, name: str, request: Request, keys: tuple[str, ...], files: tuple[Path, ...]) -> None:
     """Give a secret a new value, and new pods to what uses it.
