@@ -21,6 +21,7 @@ from portable.errors import PortableError, ToolError, UsageError
 from portable.events import Emit, Step
 from portable.images.content import IGNORE_FILE
 from portable.images.wanted import Wanted, host_platform
+from portable.tools.running import lines_of
 
 Name: TypeAlias = Literal["docker", "podman", "buildah"]
 NAMES: tuple[Name, ...] = ("docker", "podman", "buildah")
@@ -118,18 +119,12 @@ def build(builder: Builder, image: Wanted, emit: Emit, *, step: str) -> None:
         errors="replace",
         env=_environment(builder),
     )
-    assert process.stdout is not None
-    try:
-        for line in process.stdout:
+    with lines_of(process, process.stdout) as lines:
+        for line in lines:
             if words := line.strip():
                 last.append(words)
                 emit(Step(step, "progress", detail=f"{image.title}: {words[:200]}"))
-        code = process.wait()
-    except BaseException:
-        process.terminate()
-        process.wait()
-        raise
-    if code != 0:
+    if process.returncode != 0:
         raise BuildFailed(
             f"the image of {image.title} could not be built with {builder.title}",
             detail="\n".join(last),

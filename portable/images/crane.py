@@ -23,6 +23,7 @@ from portable.images import credentials
 from portable.provider import RegistryLogin
 from portable.spec.images import parts
 from portable.tools.crane import CRANE
+from portable.tools.running import lines_of
 
 _HELPER = "portable"
 _ABSENT = re.compile(r"MANIFEST_UNKNOWN|NAME_UNKNOWN|NOT_FOUND|\b404\b", re.IGNORECASE)
@@ -94,16 +95,12 @@ def _run(words: Sequence[str], logins: Sequence[RegistryLogin], emit: Emit, step
         ) as process,
     ):
         assert process.stdout is not None
-        assert process.stderr is not None
-        try:
-            for line in process.stderr:
+        with lines_of(process, process.stderr) as lines:
+            for line in lines:
                 last.append(line.strip())
                 if step:
                     emit(Step(step, "progress", detail=f"{what}: {line.strip()[:160]}"))
             out = process.stdout.read()
-        except BaseException:
-            process.terminate()
-            raise
     if process.returncode != 0:
         detail = "\n".join(last)
         refused = (

@@ -13,6 +13,7 @@ from pathlib import Path
 from portable.errors import ToolError
 from portable.events import Emit, Step
 from portable.tools import cache
+from portable.tools.running import lines_of
 from portable.tools.tool import GoBuild, host
 
 _REPORT_EVERY = 2.0
@@ -86,20 +87,14 @@ def _compile(recipe: GoBuild, module: Path, package: str, output: Path, emit: Em
     process = subprocess.Popen(
         command, cwd=module, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )
-    assert process.stderr is not None
     tail: list[str] = []
     compiled, reported = 0, time.monotonic()
-    try:
-        for line in process.stderr:
+    with lines_of(process, process.stderr) as lines:
+        for line in lines:
             tail = [*tail[-19:], line.rstrip()]
             compiled += not line.startswith("go: ")
             if time.monotonic() - reported > _REPORT_EVERY:
                 reported = time.monotonic()
                 emit(Step(recipe.name, "progress", detail=f"{compiled} packages compiled, now {line.strip()}"))
-        code = process.wait()
-    except BaseException:
-        process.terminate()
-        process.wait()
-        raise
-    if code != 0:
+    if process.returncode != 0:
         raise ToolError(f"building {recipe.name} failed", detail="\n".join(tail), fix=_NETWORK_FIX)

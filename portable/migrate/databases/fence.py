@@ -11,29 +11,24 @@ _INSIDE = r"^[[:space:]]*local[[:space:]]"
 
 def with_replication(role: str) -> str:
     """First, since the first line that fits decides. `all` in the image's own line does not mean replication."""
-    line = f"host replication {role} all scram-sha-256 {_MARK}"
+    return _marked(f"echo 'host replication {role} all scram-sha-256 {_MARK}';")
+
+
+def _marked(first: str) -> str:
+    """The files anew: what `first` says, then all that does not carry our mark."""
     return f"""\
 set -euo pipefail
 umask 077
 cd "$PGDATA"
 for file in pg_hba.conf pg_hba.conf.portable; do
   [ -e "$file" ] || continue
-  {{ echo '{line}'; grep -v '{_MARK}$' "$file" || true; }} > "$file.new"
+  {{ {first} grep -v '{_MARK}$' "$file" || true; }} > "$file.new"
   mv --no-target-directory "$file.new" "$file"
 done
 """
 
 
-WITHOUT_REPLICATION = f"""\
-set -euo pipefail
-umask 077
-cd "$PGDATA"
-for file in pg_hba.conf pg_hba.conf.portable; do
-  [ -e "$file" ] || continue
-  {{ grep -v '{_MARK}$' "$file" || true; }} > "$file.new"
-  mv --no-target-directory "$file.new" "$file"
-done
-"""
+WITHOUT_REPLICATION = _marked("")
 
 FENCE = f"""\
 set -euo pipefail
