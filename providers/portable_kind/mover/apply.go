@@ -31,7 +31,7 @@ func (m *mover) apply(greeting hello, reader *bufio.Reader, decoder *gob.Decoder
 					return replies.Encode(reply{Failure: target.failure(".", err), Fatal: true})
 				}
 			}
-			return replies.Encode(reply{Ack: true})
+			return replies.Encode(reply{})
 		}
 		err := target.do(next, reader)
 		var broken *brokenStream
@@ -40,14 +40,14 @@ func (m *mover) apply(greeting hello, reader *bufio.Reader, decoder *gob.Decoder
 		}
 		if err != nil {
 			told := target.failure(next.Entry.Path, err)
-			if err := replies.Encode(reply{Failure: told, Fatal: told.Kind == "full", Ack: next.Ack}); err != nil {
+			if err := replies.Encode(reply{Failure: told, Fatal: told.Kind == "full"}); err != nil {
 				return err
 			}
 			if told.Kind == "full" {
 				return err
 			}
 		} else if next.Ack {
-			if err := replies.Encode(reply{Ack: true}); err != nil {
+			if err := replies.Encode(reply{}); err != nil {
 				return err
 			}
 		}

@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/yamux"
@@ -46,21 +47,7 @@ type run struct {
 func (m *mover) control(ctx context.Context) error {
 	errs := make(chan error, 2)
 	go func() { errs <- m.shells(ctx) }()
-	listener, err := net.Listen("tcp", controlAddress)
-	if err != nil {
-		return err
-	}
-	context.AfterFunc(ctx, func() { listener.Close() })
-	go func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				errs <- err
-				return
-			}
-			go m.request(ctx, conn)
-		}
-	}()
+	go func() { errs <- listen(ctx, "tcp", controlAddress, func(conn net.Conn) { m.request(ctx, conn) }) }()
 	return <-errs
 }
 
@@ -230,9 +217,9 @@ func (m *mover) probe(ctx context.Context, asked request) (any, error) {
 	stream.SetDeadline(time.Now().Add(length + 20*time.Second))
 	began := time.Now()
 	if m.role == "source" {
-		count := &countingWriter{to: stream}
-		err = errors.Join(gob.NewEncoder(stream).Encode(hello{Kind: "sink"}), flow(count, length))
-		return measured{float64(count.n) / time.Since(began).Seconds()}, lost(err)
+		var sent atomic.Int64
+		err = errors.Join(gob.NewEncoder(stream).Encode(hello{Kind: "sink"}), flow(counted{stream, &sent}, length))
+		return measured{float64(sent.Load()) / time.Since(began).Seconds()}, lost(err)
 	}
 	if err := gob.NewEncoder(stream).Encode(hello{Kind: "flow"}); err != nil {
 		return nil, lost(err)
@@ -247,15 +234,4 @@ func (m *mover) probe(ctx context.Context, asked request) (any, error) {
 		n += int64(read)
 	}
 	return measured{float64(n) / time.Since(began).Seconds()}, nil
-}
-
-type countingWriter struct {
-	to io.Writer
-	n  int64
-}
-
-func (c *countingWriter) Write(data []byte) (int, error) {
-	n, err := c.to.Write(data)
-	c.n += int64(n)
-	return n, err
 }

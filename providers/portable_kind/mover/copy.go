@@ -121,13 +121,11 @@ func (c *copying) round(ctx context.Context, number int) (int64, error) {
 
 // work sends operations over a stream of its own. Replies come while it sends: a full disk is known before the file is through.
 func (c *copying) work(ctx context.Context, queue <-chan operation) error {
-	stream, err := c.mover.tunnel.open(ctx)
+	stream, end, err := c.mover.tunnel.openFor(ctx)
 	if err != nil {
 		return err
 	}
-	defer stream.Close()
-	stopped := context.AfterFunc(ctx, func() { stream.Close(); stream.SetDeadline(time.Now()) })
-	defer stopped()
+	defer end()
 	greeting := hello{Kind: "apply", Claim: c.claim, Compress: c.compress, Durable: c.final}
 	out, err := newSender(counted{stream, &c.sent}, greeting)
 	if err != nil {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/gob"
 	"strings"
-	"time"
 )
 
 // merging walks through both ends' listings side by side and says what the target lacks.
@@ -21,13 +20,11 @@ type merging struct {
 }
 
 func (m *merging) run(ctx context.Context) error {
-	stream, err := m.mover.tunnel.open(ctx)
+	stream, end, err := m.mover.tunnel.openFor(ctx)
 	if err != nil {
 		return err
 	}
-	defer stream.Close()
-	stopped := context.AfterFunc(ctx, func() { stream.Close(); stream.SetDeadline(time.Now()) })
-	defer stopped()
+	defer end()
 	if err := gob.NewEncoder(stream).Encode(hello{Kind: "list", Claim: m.claim, Top: m.top}); err != nil {
 		return lost(err)
 	}
@@ -37,30 +34,16 @@ func (m *merging) run(ctx context.Context) error {
 	m.orders = &orders{mover: m.mover, claim: m.claim}
 	defer m.orders.close()
 	removed := ""
+	superfluous := func(there *entry) error { return m.superfluous(ctx, there, &removed) }
 	for item := range walk.walk(ctx) {
 		mine, err := item.wait()
 		if err != nil {
 			return &failure{Kind: "permission", Message: "cannot be read on the source: " + err.Error()}
 		}
 		m.count(mine)
-		for {
-			there, err := theirs.peek()
-			if err != nil {
-				return err
-			}
-			if there == nil || !before(there.Path, mine.Path) {
-				break
-			}
-			if err := m.superfluous(ctx, there, &removed); err != nil {
-				return err
-			}
-			theirs.next()
-		}
-		there, _ := theirs.peek()
-		if there != nil && there.Path == mine.Path {
-			theirs.next()
-		} else {
-			there = nil
+		there, err := theirs.upTo(mine.Path, superfluous)
+		if err != nil {
+			return err
 		}
 		if err := m.compare(ctx, mine, there, &removed); err != nil {
 			return err
@@ -69,7 +52,10 @@ func (m *merging) run(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	return m.rest(ctx, theirs, &removed)
+	if err := theirs.rest(superfluous); err != nil {
+		return err
+	}
+	return m.removeRest(ctx)
 }
 
 func (m *merging) count(e *entry) {
@@ -80,21 +66,8 @@ func (m *merging) count(e *entry) {
 	}
 }
 
-// rest removes what the target has after the source's last name, and what was held back until the source showed a file.
-func (m *merging) rest(ctx context.Context, theirs *listing, removed *string) error {
-	for {
-		there, err := theirs.peek()
-		if err != nil {
-			return err
-		}
-		if there == nil {
-			break
-		}
-		if err := m.superfluous(ctx, there, removed); err != nil {
-			return err
-		}
-		theirs.next()
-	}
+// removeRest removes what was held back until the source showed a file.
+func (m *merging) removeRest(ctx context.Context) error {
 	for _, held := range m.removals {
 		if held.Type != 'd' && !m.seen {
 			return &failure{Kind: "empty", Message: "the source's volume holds no file, and the target's does"}
@@ -215,30 +188,3 @@ func (m *merging) put(ctx context.Context, next operation) error {
 		return context.Cause(ctx)
 	}
 }
-
-// listing reads the other end's entries one by one.
-type listing struct {
-	decoder *gob.Decoder
-	current *entry
-	ended   *entry // the listing's last word, once it came
-}
-
-// peek is the next entry; nil after the last one.
-func (l *listing) peek() (*entry, error) {
-	if l.current == nil && l.ended == nil {
-		var next entry
-		if err := l.decoder.Decode(&next); err != nil {
-			return nil, lost(err)
-		}
-		if next.Type != 0 {
-			l.current = &next
-		} else if next.Failed != "" {
-			return nil, &failure{Kind: "permission", Message: "the target cannot list its volume: " + next.Failed}
-		} else {
-			l.ended = &next
-		}
-	}
-	return l.current, nil
-}
-
-func (l *listing) next() { l.current = nil }

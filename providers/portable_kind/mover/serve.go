@@ -97,29 +97,18 @@ func flow(to io.Writer, length time.Duration) error {
 
 // forward listens for connections that come out at the source.
 func (m *mover) forward(ctx context.Context, address string) error {
-	listener, err := net.Listen("tcp", address)
-	if err != nil {
-		return err
-	}
-	context.AfterFunc(ctx, func() { listener.Close() })
-	for {
-		conn, err := listener.Accept()
-		if err != nil {
-			return err
+	return listen(ctx, "tcp", address, func(conn net.Conn) {
+		stream, err := m.tunnel.open(ctx)
+		if err == nil {
+			err = gob.NewEncoder(stream).Encode(hello{Kind: "forward"})
 		}
-		go func() {
-			stream, err := m.tunnel.open(ctx)
-			if err == nil {
-				err = gob.NewEncoder(stream).Encode(hello{Kind: "forward"})
-			}
-			if err != nil {
-				log.Printf("a forwarded connection failed: %v", err)
-				conn.Close()
-				return
-			}
-			splice(stream, conn.(*net.TCPConn))
-		}()
-	}
+		if err != nil {
+			log.Printf("a forwarded connection failed: %v", err)
+			conn.Close()
+			return
+		}
+		splice(stream, conn.(*net.TCPConn))
+	})
 }
 
 func (m *mover) forwarded(stream io.ReadWriteCloser, reader *bufio.Reader) error {

@@ -19,23 +19,12 @@ import (
 // shells connects each `mover shell` of this pod with an rsync of the other end.
 func (m *mover) shells(ctx context.Context) error {
 	os.Remove(shellSocket)
-	listener, err := net.Listen("unix", shellSocket)
-	if err != nil {
-		return err
-	}
-	context.AfterFunc(ctx, func() { listener.Close() })
-	for {
-		conn, err := listener.Accept()
-		if err != nil {
-			return err
+	return listen(ctx, "unix", shellSocket, func(conn net.Conn) {
+		if err := m.connectShell(ctx, conn.(*net.UnixConn)); err != nil {
+			log.Printf("rsync: %v", err)
+			conn.Close()
 		}
-		go func() {
-			if err := m.connectShell(ctx, conn.(*net.UnixConn)); err != nil {
-				log.Printf("rsync: %v", err)
-				conn.Close()
-			}
-		}()
-	}
+	})
 }
 
 func (m *mover) connectShell(ctx context.Context, conn *net.UnixConn) error {

@@ -40,14 +40,14 @@ func (m *mover) survey(ctx context.Context, claim string) (any, error) {
 			found.Bytes += e.size()
 		}
 		if found.NeedsRoot == "" && !m.privileged() {
-			found.NeedsRoot = m.needsRoot(e, claim, mine)
+			found.NeedsRoot = needsRoot(e, mine)
 		}
 	}
 	return found, ctx.Err()
 }
 
 // needsRoot: only root makes files of others, of groups that it is not in, device nodes and privileged attributes.
-func (m *mover) needsRoot(e *entry, claim string, groups map[uint32]bool) string {
+func needsRoot(e *entry, groups map[uint32]bool) string {
 	name := quote(e.Path)
 	switch {
 	case e.UID != uint32(os.Geteuid()):

@@ -64,8 +64,9 @@ func tlsConfig(role, folder string) (*tls.Config, error) {
 	return config, nil
 }
 
-func (t *tunnel) listen(ctx context.Context, address string) error {
-	listener, err := net.Listen("tcp", address)
+// listen hands each connection to a goroutine of its own, until ctx ends.
+func listen(ctx context.Context, network, address string, handle func(net.Conn)) error {
+	listener, err := net.Listen(network, address)
 	if err != nil {
 		return err
 	}
@@ -75,18 +76,22 @@ func (t *tunnel) listen(ctx context.Context, address string) error {
 		if err != nil {
 			return err
 		}
-		go func() {
-			// Load balancers knock to see whether a port answers: a connection that ends before it spoke is not worth a line.
-			session, err := t.secure(ctx, conn)
-			if err != nil {
-				if !errors.Is(err, io.EOF) && !errors.Is(err, net.ErrClosed) {
-					log.Printf("a connection from %s was refused: %v", conn.RemoteAddr(), err)
-				}
-				return
-			}
-			t.serve(session)
-		}()
+		go handle(conn)
 	}
+}
+
+func (t *tunnel) listen(ctx context.Context, address string) error {
+	return listen(ctx, "tcp", address, func(conn net.Conn) {
+		// Load balancers knock to see whether a port answers: a connection that ends before it spoke is not worth a line.
+		session, err := t.secure(ctx, conn)
+		if err != nil {
+			if !errors.Is(err, io.EOF) && !errors.Is(err, net.ErrClosed) {
+				log.Printf("a connection from %s was refused: %v", conn.RemoteAddr(), err)
+			}
+			return
+		}
+		t.serve(session)
+	})
 }
 
 func (t *tunnel) keepDialled(ctx context.Context, address string) {
@@ -207,6 +212,16 @@ func (t *tunnel) open(ctx context.Context) (*yamux.Stream, error) {
 		case <-time.After(200 * time.Millisecond):
 		}
 	}
+}
+
+// openFor is open for one piece of work: the stream ends with it, or when ctx does, also under a read or write that waits.
+func (t *tunnel) openFor(ctx context.Context) (stream *yamux.Stream, end func(), err error) {
+	stream, err = t.open(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	stopped := context.AfterFunc(ctx, func() { stream.Close(); stream.SetDeadline(time.Now()) })
+	return stream, func() { stopped(); stream.Close() }, nil
 }
 
 func (t *tunnel) count() int {

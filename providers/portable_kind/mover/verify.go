@@ -10,7 +10,6 @@ import (
 	"io"
 	"strings"
 	"sync/atomic"
-	"time"
 )
 
 const mostDifferences = 100
@@ -59,13 +58,11 @@ type verifying struct {
 }
 
 func (v *verifying) run(ctx context.Context) (verified, error) {
-	stream, err := v.mover.tunnel.open(ctx)
+	stream, end, err := v.mover.tunnel.openFor(ctx)
 	if err != nil {
 		return verified{}, err
 	}
-	defer stream.Close()
-	stopped := context.AfterFunc(ctx, func() { stream.Close(); stream.SetDeadline(time.Now()) })
-	defer stopped()
+	defer end()
 	greeting := hello{Kind: "list", Claim: v.claim, Top: v.top, Hashed: true}
 	if err := gob.NewEncoder(stream).Encode(greeting); err != nil {
 		return verified{}, lost(err)
@@ -89,6 +86,7 @@ func (v *verifying) run(ctx context.Context) (verified, error) {
 
 func (v *verifying) compare(ctx context.Context, theirs *listing) error {
 	walk := &walking{root: v.root, withTop: v.top, hashed: true}
+	alone := func(there *entry) error { v.note(there.Path, "only on the target"); return nil }
 	for item := range walk.walk(ctx) {
 		mine, err := item.wait()
 		if err != nil {
@@ -96,37 +94,22 @@ func (v *verifying) compare(ctx context.Context, theirs *listing) error {
 		}
 		mine.canonical(v.digest)
 		v.count(mine)
-		for {
-			there, err := theirs.peek()
-			if err != nil {
-				return err
-			}
-			if there == nil || !before(there.Path, mine.Path) {
-				break
-			}
-			v.note(there.Path, "only on the target")
-			theirs.next()
-		}
-		there, _ := theirs.peek()
-		if there == nil || there.Path != mine.Path {
-			v.note(mine.Path, "not on the target")
-			continue
-		}
-		theirs.next()
-		if err := v.pair(ctx, mine, there); err != nil {
-			return err
-		}
-	}
-	for ctx.Err() == nil {
-		there, err := theirs.peek()
+		there, err := theirs.upTo(mine.Path, alone)
 		if err != nil {
 			return err
 		}
 		if there == nil {
-			break
+			v.note(mine.Path, "not on the target")
+			continue
 		}
-		v.note(there.Path, "only on the target")
-		theirs.next()
+		if err := v.pair(ctx, mine, there); err != nil {
+			return err
+		}
+	}
+	if ctx.Err() == nil {
+		if err := theirs.rest(alone); err != nil {
+			return err
+		}
 	}
 	return ctx.Err()
 }

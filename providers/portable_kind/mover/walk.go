@@ -47,9 +47,6 @@ func (w *walking) walk(ctx context.Context) <-chan *listed {
 				buffer := make([]byte, 256<<10)
 				for job := range jobs {
 					job.entry.Sum, job.err = sum(w.root+"/"+job.entry.Path, buffer)
-					if job.err != nil && w.vanished && errors.Is(job.err, os.ErrNotExist) {
-						job.err = nil
-					}
 					close(job.ready)
 				}
 			}()
@@ -139,7 +136,7 @@ func (l *listed) wait() (*entry, error) {
 }
 
 func sum(full string, buffer []byte) ([]byte, error) {
-	file, err := os.OpenFile(full, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	file, err := open(full)
 	if err != nil {
 		return nil, err
 	}

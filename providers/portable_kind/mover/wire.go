@@ -12,7 +12,7 @@ import (
 
 // hello opens every stream: what the end that accepts it is to do.
 type hello struct {
-	Kind      string // list, apply, rsync, sink, source, forward
+	Kind      string // list, apply, rsync, sink, flow, forward
 	Claim     string
 	Top       bool
 	Hashed    bool
@@ -33,7 +33,6 @@ type operation struct {
 type reply struct {
 	Failure *failure
 	Fatal   bool
-	Ack     bool
 }
 
 const (
