@@ -24,6 +24,7 @@ from tests.benchmarks.measure import environment
 from tests.benchmarks.page import table
 from tests.benchmarks.startup import PORTABLE
 from tests.e2e import promises
+from tests.e2e.conftest import wait
 from tests.load import Stream, load
 
 CONTENDERS = ("kubectl", "portable")
@@ -188,18 +189,18 @@ def _round(bench: Bench, contender: str, turn: int) -> None:
         def struck(blow: Callable[[dict[str, Any]], object]) -> None:
             before = promises.lives(*where, "web")
             blow(promises.staying(*where, "web")[0])
-            promises.wait(lambda: promises.lives(*where, "web") != before and strong(2), "both pods are ready")
+            wait(lambda: promises.lives(*where, "web") != before and strong(2), "both pods are ready")
 
-        promises.wait(lambda: strong(2), "two pods", seconds=600)
+        wait(lambda: strong(2), "two pods", seconds=600)
         with _timed(bench, contender, "kill"):
             struck(promises.kill_process)
         with _timed(bench, contender, "hang"):
             struck(lambda pod: promises.post_to_pod(pod, "/hang"))
         with _timed(bench, contender, "change"):
             bench.deploy(contender, f"Hello {turn}")
-        promises.wait(lambda: strong(2), "two pods", seconds=600)
+        wait(lambda: strong(2), "two pods", seconds=600)
         with _timed(bench, contender, "scale", BUSY):
-            promises.wait(lambda: strong(4), "four pods", seconds=300)
+            wait(lambda: strong(4), "four pods", seconds=300)
 
 
 @contextmanager

@@ -7,18 +7,14 @@ import json
 import os
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from portable.kube import Kube
 from tests.control_plane import ControlPlane
-from tests.unit.rollout import kubelet
 
 PORTABLE = Path(sys.executable).with_name("portable")
 
@@ -86,23 +82,3 @@ def describe_api(cloud: Path, plane: ControlPlane) -> None:
     user = yaml.safe_load(plane.kubeconfig)["users"][0]["user"]
     ca = base64.b64encode((plane.folder / "server.crt").read_bytes()).decode()
     (cloud / "api.json").write_text(json.dumps({"server": plane.server, "ca": ca, "token": user["token"]}))
-
-
-@contextmanager
-def running_pods(kube: Kube, namespace: str) -> Iterator[None]:
-    """Every pod of the namespace runs as soon as it is there."""
-    over = threading.Event()
-
-    def work() -> None:
-        while not over.wait(0.1):
-            for pod in kube.list("v1", "Pod", namespace):
-                if pod["status"].get("phase") != "Running" and "deletionTimestamp" not in pod["metadata"]:
-                    kubelet.run(kube, pod)
-
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join(timeout=10)

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from portable.kube import Kube
-from tests.contract.programs import describe_api, environment, running_pods
+from tests.contract.programs import describe_api, environment
 from tests.control_plane import ControlPlane
 from tests.unit.docs.documents import ROOT, Command, blocks, commands
+from tests.unit.rollout import kubelet
 
 pytestmark = pytest.mark.contract
 
@@ -39,7 +40,7 @@ def test_what_the_page_shows_is_so(
     (tmp_path / "portable.yaml").write_text(SPEC)
     shown = [block for block in blocks(ROOT / "docs" / page) if HERE in block.lead]
     assert len(shown) >= 4
-    with running_pods(kube, "shop"):
+    with kubelet.running(kube, "shop"):
         _run(Command("portable up --cloud acme --yes", 0), tmp_path, env)
         for command in [command for block in shown for command in commands(block)]:
             _run(command, tmp_path, env)

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from portable.kube import Kube
-from tests.contract.programs import Portable, describe_api, environment, running_pods
+from tests.contract.programs import Portable, describe_api, environment
 from tests.control_plane import ControlPlane
 from tests.unit.rollout import kubelet
 
@@ -60,7 +60,7 @@ def portable(tmp_path: Path, acme_site: Path, acme_cloud: Path, control_plane: C
 
 @pytest.fixture
 def pods(kube: Kube, app: str) -> Iterator[None]:
-    with running_pods(kube, app):
+    with kubelet.running(kube, app):
         yield
 
 

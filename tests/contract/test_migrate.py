@@ -20,8 +20,9 @@ from portable.kube import Kube
 from portable.migrate import home_record, journal
 from portable.migrate.steps import STATELESS
 from tests import soak
-from tests.contract.programs import Portable, describe_api, environment, running_pods
+from tests.contract.programs import Portable, describe_api, environment
 from tests.control_plane import ControlPlane, start
+from tests.unit.rollout import kubelet
 
 pytestmark = [pytest.mark.contract, pytest.mark.timeout(900)]
 
@@ -86,7 +87,7 @@ def portable(
 @pytest.fixture
 def running(portable: Portable, kube: Kube, second: Kube, namespace: str) -> Iterator[None]:
     """The app runs on one."""
-    with running_pods(kube, namespace), running_pods(second, namespace):
+    with kubelet.running(kube, namespace), kubelet.running(second, namespace):
         portable("up", "-e", "prod", "--yes", "--secret", "token=token.txt")
         yield
 

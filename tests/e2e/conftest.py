@@ -21,6 +21,7 @@ import pytest
 import yaml
 from filelock import FileLock
 
+from portable.events import nowhere
 from portable.kube import Kube
 from portable.spec import model
 
@@ -170,6 +171,16 @@ def images(portable: Portable) -> None:
 
 
 @pytest.fixture(scope="session")
+def movers_image(portable: Portable) -> None:
+    """What a migration's pods run, built where it is missing."""
+    from portable_kind import mover_image
+
+    with FileLock(portable.folder / "images.lock"):
+        if mover_image.is_missing():
+            mover_image.build(nowhere)
+
+
+@pytest.fixture(scope="session")
 def cluster(portable: Portable, images: None) -> Cluster:
     """A running cluster with an app called `anchor` on it, which keeps it from being destroyed with a test's own app."""
     from portable_kind import Kind
@@ -216,6 +227,15 @@ def app(
     if resources:
         spec["resources"] = dict(resources)
     return yaml.safe_dump(spec | more, sort_keys=False)
+
+
+def wait(condition: Callable[[], object], what: str, seconds: float = 240) -> float:
+    """Seconds until it was true."""
+    started = time.monotonic()
+    while not condition():
+        assert time.monotonic() - started < seconds, f"not within {seconds:.0f} s: {what}"
+        time.sleep(0.2)
+    return time.monotonic() - started
 
 
 @dataclass(frozen=True)

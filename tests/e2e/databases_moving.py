@@ -18,7 +18,6 @@ from portable.migrate.databases import Replication, replication
 from portable.migrate.sides import Side, Sides
 from portable.migrate.transfer import Transfer
 from portable.target import Request, compile_target, open_target
-from portable_kind import mover_image
 from tests.e2e.conftest import HELLO, AppUnderTest
 
 RESOURCES: Mapping[str, Any] = {
@@ -133,9 +132,7 @@ def both_ends(app: AppUnderTest, resources: Sequence[str], leave: Callable[..., 
     chosen = {name: RESOURCES[name] for name in resources}
     environments = {"old": {"cloud": "kind"}, "new": {"cloud": "kind"}}
     app.write({"idle": HELLO}, resources=chosen, environments=environments)
-    source, target = (_side(app, role, environment) for role, environment in (("source", "old"), ("target", "new")))
-    if mover_image.is_missing():
-        mover_image.build(nowhere)
+    source, target = (side_of(app, role, environment) for role, environment in (("source", "old"), ("target", "new")))
     try:
         app.portable("up", "-e", "old", "--yes", app.file)
         _prepare(target)
@@ -147,7 +144,7 @@ def both_ends(app: AppUnderTest, resources: Sequence[str], leave: Callable[..., 
         _take_away(target)
 
 
-def _side(app: AppUnderTest, role: Any, environment: str) -> Side:
+def side_of(app: AppUnderTest, role: Any, environment: str) -> Side:
     opened = open_target(Request(app.file, environment, "kind"))
     return Side(role, opened, app.cluster.kube, compile_target(opened))
 

@@ -7,7 +7,6 @@ import json
 import os
 import secrets
 import subprocess
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -59,8 +58,14 @@ class Movers:
                 return process
         raise AssertionError(self.logs())
 
-    def logs(self) -> str:
-        return "\n".join(docker.run("logs", container) for container in self.containers.values())
+    def logs(self, *roles: str) -> str:
+        """What they have said on both streams; without roles: both of them."""
+        said: list[str] = []
+        for role in roles or tuple(self.containers):
+            command = [docker.client(), "logs", self.containers[role]]
+            done = subprocess.run(command, capture_output=True, text=True, check=True)
+            said.append(done.stdout + done.stderr)
+        return "\n".join(said)
 
 
 @contextmanager
@@ -98,10 +103,3 @@ def movers(
         for container in made.containers.values():
             docker.run("rm", "--force", container)
         docker.run("network", "rm", network)
-
-
-def wait_for_sessions(pair: Movers, seconds: float = 40) -> None:
-    deadline = time.monotonic() + seconds
-    while not pair.result("status")["sessions"]:
-        assert time.monotonic() < deadline, pair.logs()
-        time.sleep(0.2)

@@ -125,15 +125,6 @@ def kill_process(pod: Mapping[str, Any]) -> None:
     assert "killed" in docker.execute(pod["spec"]["nodeName"], "sh", "-c", script)
 
 
-def wait(condition: Callable[[], bool], what: str, seconds: float = 240) -> float:
-    """Seconds until it was true."""
-    started = time.monotonic()
-    while not condition():
-        assert time.monotonic() - started < seconds, f"not within {seconds:.0f} s: {what}"
-        time.sleep(0.2)
-    return time.monotonic() - started
-
-
 def post_to_pod(pod: Mapping[str, Any], path: str, body: str = "") -> bool:
     """From the pod's node, to this pod and no other; whether it was answered with success, within 5 s."""
     from portable.errors import ProviderError

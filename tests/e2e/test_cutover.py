@@ -24,11 +24,10 @@ from portable.migrate.cutover.addresses import INGRESS
 from portable.migrate.sides import Side, Sides
 from portable.provider import KubeObject
 from portable.rollout.ownership import owned_digest
-from portable.target import Request, compile_target, open_target
-from portable_kind import mover_image
 from tests import soak
 from tests.clouds.load_balancers import load_balancers
 from tests.e2e.conftest import AppUnderTest, Cluster, Portable
+from tests.e2e.databases_moving import side_of
 from tests.e2e.promises import CLIENTS, build_images, subject
 from tests.e2e.web import fetch
 from tests.load import load
@@ -70,11 +69,13 @@ class Moving:
 
 @pytest.fixture(scope="module")
 def moving(
-    portable: Portable, cluster: Cluster, leave: Callable[..., None], tmp_path_factory: pytest.TempPathFactory
+    portable: Portable,
+    cluster: Cluster,
+    movers_image: None,
+    leave: Callable[..., None],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Moving]:
     build_images(portable)
-    if mover_image.is_missing():
-        mover_image.build(nowhere)
     name = f"routed-{secrets.token_hex(2)}"
     app = AppUnderTest(name, cluster, tmp_path_factory.mktemp("routed") / "routed.yaml", portable)
     host, secure = f"{name}.localhost", f"secure-{name}.localhost"
@@ -83,7 +84,7 @@ def moving(
     app.write({"web": web}, environments={each: _environment(each) for each in ("old", "new")})
     try:
         portable("up", "-e", "old", "--yes", app.file)
-        source = _side(app, "source", "old")
+        source = side_of(app, "source", "old")
         with _elsewhere(app) as target:
             urls = [next(url for url in _urls(app) if urlsplit(url).hostname == name) for name in (host, secure)]
             yield Moving(Sides(f"m{secrets.token_hex(3)}", source, target), host, secure, *urls)
@@ -100,15 +101,10 @@ def _urls(app: AppUnderTest) -> list[str]:
     return [str(value) for key, value in found.items() if key.endswith(".url")]
 
 
-def _side(app: AppUnderTest, role: Any, environment: str) -> Side:
-    opened = open_target(Request(app.file, environment, "kind"))
-    return Side(role, opened, app.cluster.kube, compile_target(opened))
-
-
 @contextmanager
 def _elsewhere(app: AppUnderTest) -> Iterator[Side]:
     """The app's other environment behind a load balancer of its own."""
-    kube, found = app.cluster.kube, _side(app, "target", "new")
+    kube, found = app.cluster.kube, side_of(app, "target", "new")
     balanced = f"balanced-{app.name}"
     profile = replace(found.app.profile, ingress=replace(found.app.profile.ingress, class_name=balanced))
     nothing: Any = _Elsewhere()

@@ -18,6 +18,7 @@ from typing import Any
 import httpx2 as httpx
 import pytest
 
+from portable_kind import docker
 from tests.e2e.conftest import ROOT, AppUnderTest, app
 
 pytestmark = pytest.mark.e2e
@@ -105,7 +106,7 @@ def test_a_change_is_running_again(work: tuple[AppUnderTest, Path, Session], say
     (context / "static" / "page.txt").write_text("second")
     session.notice("web: copied into 1 running", "page.txt -> /static/page.txt")
     copied = time.monotonic() - began
-    assert read_in(entry, pod, "/static/page.txt") == "second"
+    assert read_in(pod, "/static/page.txt") == "second"
     assert [each["metadata"]["uid"] for each in entry.pods("web")] == [pod["metadata"]["uid"]]
 
     # one that only a build can bring
@@ -139,12 +140,10 @@ def test_a_change_is_running_again(work: tuple[AppUnderTest, Path, Session], say
     )
 
 
-def read_in(entry: AppUnderTest, pod: dict[str, Any], path: str) -> str:
+def read_in(pod: dict[str, Any], path: str) -> str:
     """A file of the pod's container, as its own processes see it: the image has no `cat`."""
     running = pod["status"]["containerStatuses"][0]["containerID"].partition("://")[2]
     node = pod["spec"]["nodeName"]
-    tasks = ["docker", "exec", node, "ctr", "--namespace=k8s.io", "tasks", "list"]
-    shown = subprocess.run(tasks, capture_output=True, text=True, check=True).stdout
+    shown = docker.execute(node, "ctr", "--namespace=k8s.io", "tasks", "list")
     (pid,) = [line.split()[1] for line in shown.splitlines() if line.startswith(running)]
-    file = ["docker", "exec", node, "cat", f"/proc/{pid}/root{path}"]
-    return subprocess.run(file, capture_output=True, text=True, check=True).stdout
+    return docker.execute(node, "cat", f"/proc/{pid}/root{path}")

@@ -10,11 +10,10 @@ import os
 import random
 import secrets
 import shutil
-import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,8 +21,7 @@ import yaml
 
 from portable_kind import docker
 from tests import soak
-from tests.clouds.standing import StandIn
-from tests.e2e.conftest import ROOT, Portable
+from tests.e2e.conftest import ROOT
 from tests.e2e.migrating import ENDS, MovingApp, Started, World, downtime, objects, trusting_all, world
 from tests.e2e.test_clouds import environment
 from tests.load import Stream, load
@@ -40,11 +38,8 @@ STEPS = (
 
 
 @pytest.fixture(scope="module")
-def there(images: None, portable: Portable, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    def settings(folder: Path, standing: StandIn) -> dict[str, str]:
-        return environment(folder, standing)
-
-    with world(tmp_path_factory.mktemp("migrating"), settings) as made:
+def there(images: None, movers_image: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    with world(tmp_path_factory.mktemp("migrating"), environment) as made:
         yield made
 
 
@@ -59,25 +54,15 @@ def shop(there: World) -> MovingApp:
     token.write_text(secrets.token_hex(16))
     app.run("up", "--yes", "--secret", f"api-token={token}")
     token.unlink()
-    for number in range(_FILES):
-        app.uploaded[f"small-{number}"] = ""
     _fill(app)
     return app
 
 
 def _fill(app: MovingApp) -> None:
     """Small files and one large one, by the app itself."""
-    names = [name for name, digest in app.uploaded.items() if not digest]
-    threads = [
-        threading.Thread(
-            target=lambda part: [app.upload(SOURCE, name, name.encode() * 50) for name in part], args=(part,)
-        )
-        for part in (names[n::4] for n in range(4))
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    names = [f"small-{number}" for number in range(_FILES)]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda name: app.upload(SOURCE, name, name.encode() * 50), names))
     app.upload(SOURCE, "large", random.Random(1).randbytes(_LARGE))
 
 
@@ -206,7 +191,7 @@ class Faulty:
     def go(self) -> Started:
         return self.app.start(self.at, self.to, "--yes")
 
-    def resume(self, **environment: str) -> dict[str, Any]:
+    def resume(self) -> dict[str, Any]:
         return self.app.run("migrate", "resume", self.at, self.to, "--watch", "2", "--output", "json").events()[-1]
 
     def arrived(self, result: dict[str, Any], case: str) -> None:

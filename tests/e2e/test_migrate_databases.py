@@ -12,7 +12,7 @@ from portable.errors import ClusterError
 from portable.events import nowhere
 from portable.migrate.databases import pods, ways
 from portable.migrate.sides import Side
-from tests.e2e.conftest import AppUnderTest, Cluster, Portable
+from tests.e2e.conftest import AppUnderTest, Cluster, Portable, wait
 from tests.e2e.databases_moving import Moving, both_ends, postgres_writer, redis_writer
 from tests.soak import drawn
 
@@ -30,7 +30,11 @@ INSERT INTO items (name, data) SELECT 'item ' || n, decode(md5(n::text), 'hex') 
 
 @pytest.fixture(scope="module")
 def moving(
-    portable: Portable, cluster: Cluster, leave: Callable[..., None], tmp_path_factory: pytest.TempPathFactory
+    portable: Portable,
+    cluster: Cluster,
+    movers_image: None,
+    leave: Callable[..., None],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Moving]:
     """The tests stand in order: follow, switch, and what is left."""
     file = tmp_path_factory.mktemp("moving") / "moving.yaml"
@@ -95,7 +99,7 @@ def restart(moving: Moving, name: str) -> None:
     assert killed is not None
     kube.delete("v1", "Pod", f"{name}-0", namespace, propagation="Background")
     assert kube.wait_gone("v1", "Pod", f"{name}-0", namespace, uid=killed["metadata"]["uid"], timeout=150)
-    eventually(lambda: pods.is_running(moving.target, name))
+    wait(lambda: pods.is_running(moving.target, name), "the target runs", seconds=90)
 
 
 @drawn(2, of=5)
@@ -108,7 +112,11 @@ def test_after_a_rehearsal_the_target_follows_anew(moving: Moving) -> None:
     for name in ("db", "cache"):
         moving.replication(name).start(moving.primary(name))
     asked = "SELECT string_agg(name, ' ') FROM items WHERE name IN ('rehearsed', 'meanwhile');"
-    eventually(lambda: moving.sql(moving.target, asked) == "meanwhile")
+    wait(
+        lambda: moving.sql(moving.target, asked) == "meanwhile",
+        "what was written meanwhile is on the target",
+        seconds=90,
+    )
     assert moving.redis(moving.target, "EXISTS rehearsed") == "0"
 
 
@@ -116,7 +124,11 @@ def test_after_a_rehearsal_the_target_follows_anew(moving: Moving) -> None:
 def test_a_cut_network_is_named_and_afterwards_the_standby_goes_on_where_it_was(moving: Moving) -> None:
     for name in ("db", "cache"):
         moving.cut(name)
-    eventually(lambda: not any(moving.replication(name).lag().streaming for name in ("db", "cache")))
+    wait(
+        lambda: not any(moving.replication(name).lag().streaming for name in ("db", "cache")),
+        "the standbys notice",
+        seconds=90,
+    )
     assert not moving.replication("db").lag().lost
     with pytest.raises(ClusterError, match="has not caught up within"):
         moving.replication("db").caught_up("FF/0", 0.5)
@@ -125,7 +137,11 @@ def test_a_cut_network_is_named_and_afterwards_the_standby_goes_on_where_it_was(
     for name in ("db", "cache"):
         moving.replication(name).start(moving.primary(name))
     assert moving.sql(moving.target, f"SELECT pg_last_wal_replay_lsn() >= '{began}';") == "t"
-    eventually(lambda: moving.sql(moving.target, "SELECT count(*) FROM items WHERE name LIKE 'cut %';") == "1000")
+    wait(
+        lambda: moving.sql(moving.target, "SELECT count(*) FROM items WHERE name LIKE 'cut %';") == "1000",
+        "what was written while cut off is on the target",
+        seconds=90,
+    )
 
 
 @drawn(4, of=5)
@@ -139,19 +155,16 @@ def test_a_standby_that_lost_what_it_needs_is_named_and_seeded_anew(moving: Movi
     moving.sql(moving.source, "ALTER SYSTEM SET max_slot_wal_keep_size = '1MB'; SELECT pg_reload_conf();")
     for _ in range(4):
         moving.sql(moving.source, "SELECT pg_switch_wal(); CHECKPOINT; INSERT INTO items (name) VALUES ('lost');")
-    eventually(lambda: moving.replication("db").lag().lost)
+    wait(lambda: moving.replication("db").lag().lost, "the slot is lost", seconds=90)
     assert moving.replication("db").lag().detail == "the source has dropped the log that it needs"
     moving.sql(moving.source, f"ALTER SYSTEM SET max_slot_wal_keep_size = '{free}MB'; SELECT pg_reload_conf();")
     moving.replication("db").start(moving.primary("db"))
     assert moving.replication("db").lag().streaming
-    eventually(lambda: moving.sql(moving.target, "SELECT count(*) FROM items WHERE name = 'lost';") == "4")
-
-
-def eventually(true: Callable[[], bool], seconds: float = 90) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.3)
+    wait(
+        lambda: moving.sql(moving.target, "SELECT count(*) FROM items WHERE name = 'lost';") == "4",
+        "what was written after the loss is on the target",
+        seconds=90,
+    )
 
 
 def test_what_is_promoted_unasked_is_refused(moving: Moving) -> None:

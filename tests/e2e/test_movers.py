@@ -5,27 +5,20 @@ from __future__ import annotations
 import os
 import random
 import shutil
-import subprocess
 import time
 from pathlib import Path
 
 import pytest
 
-from portable.events import nowhere
-from portable_kind import docker, mover_image
-from tests.e2e.movers_in_docker import movers, wait_for_sessions
+from portable_kind import docker
+from tests.e2e.conftest import wait
+from tests.e2e.movers_in_docker import movers
 from tests.e2e.volumes_moving import USER, allocated, fill, fill_awkwardly, listing
 from tests.soak import SOAK
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("movers_image")]
 
 BIG = 256 << 20
-
-
-@pytest.fixture(scope="module", autouse=True)
-def image() -> None:
-    if mover_image.is_missing():
-        mover_image.build(nowhere)
 
 
 def write_big(path: Path) -> None:
@@ -117,7 +110,7 @@ def test_a_copy_that_was_disturbed_says_so_and_goes_on_where_it_was(disturbance:
             docker.run("start", target)
         else:
             docker.run("unpause", target)
-        wait_for_sessions(pair)
+        wait(lambda: pair.result("status")["sessions"], "the ends are connected", seconds=40)
         again = pair.result("copy", final=True)
         assert again["sent_bytes"] < BIG - arrived // 2, "the part that had arrived is not sent again"
         assert not pair.result("verify")["differences"]
@@ -138,8 +131,8 @@ def test_who_has_other_keys_is_not_let_in(tmp_path: Path) -> None:
         fill(pair.source, 3, 100)
         time.sleep(2)  # so that it has tried
         assert pair.result("status")["sessions"] == 0
-        assert "certificate" in _logs(pair.containers["source"])
-        assert "refused" in _logs(pair.containers["target"])
+        assert "certificate" in pair.logs("source")
+        assert "refused" in pair.logs("target")
         assert not listing(pair.target)
 
 
@@ -169,8 +162,3 @@ def test_memory_does_not_grow_with_the_data(tmp_path: Path) -> None:
         for role in ("source", "target"):
             peak = int(pair.result("status", role)["peak_memory"].split()[0])
             assert peak < 128 << 10, f"{role}: {peak} KiB"
-
-
-def _logs(container: str) -> str:
-    done = subprocess.run([docker.client(), "logs", container], capture_output=True, text=True, check=True)
-    return done.stdout + done.stderr

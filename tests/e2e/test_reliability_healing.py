@@ -19,7 +19,7 @@ from portable.kube import Kube
 from portable.spec import model
 from portable_kind import Kind, docker
 from tests import soak
-from tests.e2e.conftest import AppUnderTest, Cluster, Portable
+from tests.e2e.conftest import AppUnderTest, Cluster, Portable, wait
 from tests.e2e.conftest import app as app_text
 from tests.e2e.promises import (
     IMAGE,
@@ -33,7 +33,6 @@ from tests.e2e.promises import (
     subject,
     under_load,
     url_of,
-    wait,
 )
 from tests.load import failures
 

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests import soak
-from tests.e2e.conftest import AppUnderTest
-from tests.e2e.promises import Table, build_images, full_strength, subject, under_load, url_of, wait
+from tests.e2e.conftest import AppUnderTest, wait
+from tests.e2e.promises import Table, build_images, full_strength, subject, under_load, url_of
 from tests.load import Stream, Summary, failures
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Event, Thread
@@ -10,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import HELLO, AppUnderTest
+from tests.e2e.conftest import HELLO, AppUnderTest, wait
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 PATIENCE = 240.0  # seconds for metrics of new pods and two rounds of the autoscaler
@@ -54,15 +53,6 @@ def replicas(under: AppUnderTest, name: str) -> int:
     return under.get(*DEPLOYMENT, name)["spec"]["replicas"]
 
 
-def wait(condition: Callable[[], bool], what: str) -> float:
-    """Seconds until it was true."""
-    started = time.monotonic()
-    while not condition():
-        assert time.monotonic() - started < PATIENCE, f"not within {PATIENCE:.0f} s: {what}"
-        time.sleep(0.5)
-    return time.monotonic() - started
-
-
 def test_switching_scaling_on_never_drops_the_count(module_app: AppUnderTest) -> None:
     module_app.write({"web": web(scale={"min": 3, "max": 3})})
     module_app.up()
@@ -90,7 +80,7 @@ def test_a_new_autoscaled_workload_is_ready_at_its_minimum(module_app: AppUnderT
 
 
 def test_up_does_not_reset_what_the_autoscaler_has_chosen(module_app: AppUnderTest, say: Callable[[str], None]) -> None:
-    seconds = wait(lambda: replicas(module_app, "busy") == 3, "the autoscaler takes busy to 3")
+    seconds = wait(lambda: replicas(module_app, "busy") == 3, "the autoscaler takes busy to 3", seconds=PATIENCE)
     say(f"scaling: the autoscaler measured and scaled {seconds:.0f} s after the up")
     assert module_app.up()["changed"] is False, "a count that the autoscaler chose is no drift"
     module_app.write({"web": web("changed", scale=CALM), "busy": web("changed", scale=BUSY)})

@@ -18,11 +18,11 @@ from typing import Any
 
 import pytest
 
-from portable.events import nowhere
 from portable.kube import Kube
-from portable_kind import docker, docker_engine
+from portable_kind import docker
 from portable_kind.database_images import REDIS
 from tests.e2e.conftest import HELLO, Cluster, Portable, Run, app
+from tests.packages import need
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
@@ -223,9 +223,8 @@ def world(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> None:
         input="FROM hello:1.0\nUSER 0\n", text=True, capture_output=True, check=False,
     )  # fmt: skip
     assert build.returncode == 0, build.stderr
-    binary = registry_binary(tmp_path_factory.mktemp("registry"))
     node = f"{cluster.name}-control-plane"
-    docker.run("cp", str(binary), f"{node}:/usr/local/bin/docker-registry")
+    docker.run("cp", need("docker-registry"), f"{node}:/usr/local/bin/docker-registry")
     for port, auth in ((OPEN, ""), (CLOSED, "auth: {htpasswd: {realm: test, path: /etc/registry-users}}\n")):
         config = (
             "version: 0.1\nlog: {level: error}\nstorage: {filesystem: {rootdirectory: /var/lib/test-registry}}\n"
@@ -234,18 +233,6 @@ def world(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> None:
         write = f"touch /etc/registry-users; cat > /etc/registry-{port}.yml <<END\n{config}END\n"
         docker.run("exec", node, "sh", "-c", write)
         docker.run("exec", "--detach", node, "docker-registry", "serve", f"/etc/registry-{port}.yml")
-
-
-def registry_binary(folder: Path) -> Path:
-    """Debian's docker-registry, unpacked but not installed."""
-    download = ["apt-get", "download", "docker-registry"]
-    with docker_engine.only_apt(nowhere):
-        if subprocess.run(download, cwd=folder, capture_output=True, check=False).returncode != 0:
-            subprocess.run(["apt-get", "update"], capture_output=True, check=True)
-            subprocess.run(download, cwd=folder, capture_output=True, check=True)
-    (package,) = folder.glob("*.deb")
-    subprocess.run(["dpkg", "-x", package, folder], check=True)
-    return folder / "usr/bin/docker-registry"
 
 
 @pytest.fixture(scope="module")

@@ -11,11 +11,10 @@ from typing import Any
 import pytest
 
 from portable.errors import ClusterError, UsageError
-from portable.events import Event, Notice, Transferred, nowhere
+from portable.events import Event, Notice, Transferred
 from portable.migrate.sides import Side
 from portable.migrate.transfer import Transfer, objects
-from portable_kind import mover_image
-from tests.e2e.conftest import HELLO, Cluster
+from tests.e2e.conftest import HELLO, Cluster, wait
 from tests.e2e.volumes_moving import USER, Moving, fill, fill_awkwardly, listing, moving
 from tests.soak import SOAK
 
@@ -26,9 +25,7 @@ _LEVEL = "pod-security.kubernetes.io/enforce"
 
 
 @pytest.fixture(scope="module")
-def moved(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Moving]:
-    if mover_image.is_missing():
-        mover_image.build(nowhere)
+def moved(cluster: Cluster, movers_image: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Moving]:
     names = (cluster.name, cluster.name)
     with moving("transfer", names, tmp_path_factory.mktemp("transfer")) as made:
         yield made
@@ -74,7 +71,7 @@ def test_any_machine_can_go_on(moved: Moving) -> None:
 def test_volumes_in_use_are_refused(moved: Moving) -> None:
     for side, copy in ((moved.sides.target, moved.transfer.seed), (moved.sides.source, moved.transfer.final)):
         side.kube.apply(_using(side))
-        _until(lambda side=side: _phase(side) in ("Pending", "Running"))
+        wait(lambda side=side: _phase(side) in ("Pending", "Running"), "the pod is there", seconds=60)
         with pytest.raises(ClusterError) as refused:
             copy(CLAIM)
         assert "user-of-it" in refused.value.message
@@ -99,7 +96,7 @@ def test_a_mover_that_is_deleted_comes_back_and_goes_on(role: str, moved: Moving
 
     side = moved.sides.source if role == "source" else moved.sides.target
     done: list[object] = []
-    transfer = Transfer(moved.sides, tuple(moved.transfer._volumes.values()), emit)
+    transfer = moved.again(emit)
     copying = threading.Thread(target=lambda: done.append(transfer.seed(CLAIM)))
     copying.start()
     assert began.wait(60)
@@ -128,7 +125,7 @@ def test_a_forwarded_port_comes_out_at_the_source(moved: Moving) -> None:
     def answers() -> bool:
         return "answering" in target.kube._http.get(path).text
 
-    _until(answers)
+    wait(answers, "the forwarded port answers", seconds=60)
 
 
 @pytest.mark.parametrize("name", ["reverse", "relayed"] if SOAK else ["relayed"])
@@ -186,10 +183,3 @@ def _pod(side: Side, name: str, spec: dict[str, Any], labels: dict[str, str]) ->
 
 def _phase(side: Side) -> str:
     return (side.kube.get("v1", "Pod", "user-of-it", side.namespace) or {}).get("status", {}).get("phase", "")
-
-
-def _until(true: Any, seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.3)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import yaml
 
-from portable.events import Event
+from portable.events import Emit, Event
 from portable.kube import Kube
 from portable.migrate.sides import Side, Sides
 from portable.migrate.transfer import Transfer, VolumeCopy
@@ -36,9 +36,9 @@ class Moving:
     targets: dict[str, Path]
     events: list[Event] = field(default_factory=list)
 
-    def again(self) -> Transfer:
+    def again(self, emit: Emit | None = None) -> Transfer:
         """As from another machine: nothing is remembered."""
-        return Transfer(self.sides, tuple(self.transfer._volumes.values()), self.events.append)
+        return Transfer(self.sides, tuple(self.transfer._volumes.values()), emit or self.events.append)
 
 
 def spec(name: str, cluster: str, claims: Sequence[str], user: int | None) -> str:

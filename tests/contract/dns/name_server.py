@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
@@ -14,8 +12,7 @@ from pathlib import Path
 import pytest
 
 from portable.dns.rfc2136 import Rfc2136
-from portable.events import nowhere
-from portable_kind import docker_engine
+from tests.packages import need
 from tests.ports import free_ports
 
 KEY = 'key "portable" {\n    algorithm hmac-sha256;\n    secret "cG9ydGFibGUgdGVzdHMsIG5vIHNlY3JldCBhdCBhbGw=";\n};\n'
@@ -33,30 +30,6 @@ class NameServer:
     @property
     def zones(self) -> Rfc2136:
         return Rfc2136(self.address, self.key)
-
-
-def program() -> str:
-    """BIND's `named`, installed from the distribution's packages where it is missing and may be."""
-    found = _installed()
-    if found is not None:
-        return found
-    if os.geteuid() != 0 or shutil.which("apt-get") is None:
-        pytest.fail("there is no `named`: install BIND 9 (Debian: bind9)", pytrace=False)
-    with docker_engine.only_apt(nowhere):
-        if _installed() is None:
-            _install()
-    return str(_installed())
-
-
-def _installed() -> str | None:
-    return shutil.which("named") or shutil.which("named", path="/usr/sbin")
-
-
-def _install() -> None:
-    # not as a service: tests start their own
-    quiet = os.environ | {"DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
-    for arguments in (["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends", "bind9"]):
-        subprocess.run(["apt-get", *arguments], check=True, env=quiet, stdout=subprocess.DEVNULL)
 
 
 @contextmanager
@@ -93,7 +66,9 @@ def second(folder: Path, primary: NameServer, zones: Sequence[str], port: int) -
 def _running(folder: Path, server: NameServer, zone: str) -> Iterator[None]:
     with (
         server.log.open("wb") as log,
-        subprocess.Popen([program(), "-g", "-c", str(folder / "named.conf")], stdout=log, stderr=log) as process,
+        subprocess.Popen(
+            [need("named", "bind9"), "-g", "-c", str(folder / "named.conf")], stdout=log, stderr=log
+        ) as process,
     ):
         try:
             _wait(process, server, zone)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -23,7 +23,7 @@ from portable.migrate.sides import Side, Sides
 from portable.provider import Record, Zones
 from tests.contract.dns import apps
 from tests.contract.dns.name_server import NameServer
-from tests.contract.dns.services import SERVICES, Service
+from tests.contract.dns.services import Service
 
 pytestmark = pytest.mark.contract
 
@@ -41,16 +41,6 @@ class _Cloud:
 
     def dns(self, cluster: Any) -> Zones:
         return self.service.zones()
-
-
-@pytest.fixture(params=["rfc2136", *(made.__name__ for made in SERVICES)])
-def service(request: pytest.FixtureRequest, name_server: NameServer, tmp_path: Path) -> Iterator[Service]:
-    if request.param == "rfc2136":
-        yield Service(lambda: name_server.zones, "example.test", "deep.example.test")
-        return
-    made: Any = next(each for each in SERVICES if each.__name__ == request.param)
-    with made(tmp_path) as found:
-        yield found
 
 
 @dataclass

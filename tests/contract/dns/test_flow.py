@@ -15,8 +15,9 @@ from portable.provider import Record
 from tests.contract.dns.name_server import KEY, NameServer
 from tests.contract.dns.pebble import Pebble
 from tests.contract.dns.test_acme import check_chain, secret, text
-from tests.contract.programs import Portable, describe_api, environment, running_pods
+from tests.contract.programs import Portable, describe_api, environment
 from tests.control_plane import ControlPlane
+from tests.unit.rollout import kubelet
 
 pytestmark = pytest.mark.contract
 ZONE = "example.test"
@@ -81,7 +82,7 @@ def _cluster_at_work(kube: Kube, app: str) -> Iterator[None]:
 
     thread = threading.Thread(target=balance, daemon=True)
     thread.start()
-    with running_pods(kube, app):
+    with kubelet.running(kube, app):
         yield
     over.set()
     thread.join(timeout=10)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,20 +10,9 @@ import pytest
 from portable.dns import ownership
 from portable.errors import ProviderError
 from portable.provider import Record
-from tests.contract.dns.name_server import NameServer
-from tests.contract.dns.services import SERVICES, Service, azure_dns, cloud_dns, route53
+from tests.contract.dns.services import Service, azure_dns, cloud_dns, route53
 
 pytestmark = pytest.mark.contract
-
-
-@pytest.fixture(params=["rfc2136", *(made.__name__ for made in SERVICES)])
-def service(request: pytest.FixtureRequest, name_server: NameServer, tmp_path: Path) -> Iterator[Service]:
-    if request.param == "rfc2136":
-        yield Service(lambda: name_server.zones, "example.test", "deep.example.test")
-        return
-    made: Any = next(each for each in SERVICES if each.__name__ == request.param)
-    with made(tmp_path) as found:
-        yield found
 
 
 def test_the_closest_public_zone_is_found(service: Service) -> None:

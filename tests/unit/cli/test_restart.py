@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 import pytest
 
-from portable.errors import ClusterError, RolloutFailed, UsageError
+from portable.errors import RolloutFailed, UsageError
 from portable.events import nowhere
 from portable.kube import Kube
 from portable.provider import KubeObject
@@ -45,29 +43,6 @@ def running(app: str, kube: Kube) -> Running:
     return Running(target, now, kube, replace(made, number=number))
 
 
-@contextmanager
-def nodes(kube: Kube, namespace: str) -> Iterator[None]:
-    """Runs what is new and forgets what is deleted, for as long as the block runs."""
-    over = threading.Event()
-
-    def work() -> None:
-        while not over.wait(0.1):
-            for pod in kube.list("v1", "Pod", namespace):
-                with suppress(ClusterError):
-                    if "deletionTimestamp" in pod["metadata"]:
-                        kubelet.forget(kube, pod)
-                    elif pod["status"]["phase"] == "Pending":
-                        kubelet.run(kube, pod)
-
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join(30)
-
-
 def template(running: Running) -> KubeObject:
     return live_controller(running, "web")["spec"]["template"]
 
@@ -75,7 +50,7 @@ def template(running: Running) -> KubeObject:
 def test_a_restart_makes_new_pods_and_no_up_takes_it_back(running: Running) -> None:
     kube, namespace = running.kube, running.namespace
     before = {pod["metadata"]["uid"] for pod in kube.list("v1", "Pod", namespace)}
-    with nodes(kube, namespace):
+    with kubelet.running(kube, namespace):
         restart_workloads(running, {"web": live_controller(running, "web")}, nowhere)
     after = [pod for pod in kube.list("v1", "Pod", namespace) if "deletionTimestamp" not in pod["metadata"]]
     assert len(after) == 2

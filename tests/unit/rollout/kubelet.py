@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
 
 from portable.compile.objects import CompiledWorkload, Reference
+from portable.errors import ClusterError
 from portable.kube import Kube
 from portable.provider import KubeObject
 from portable.rollout.view import DIGEST_ANNOTATION
@@ -162,3 +165,26 @@ def _patch(kube: Kube, pod: KubeObject, status: dict[str, Any]) -> None:
 
 def _now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@contextmanager
+def running(kube: Kube, namespace: str) -> Iterator[None]:
+    """Runs what is new and forgets what is deleted, for as long as the block runs."""
+    over = threading.Event()
+
+    def work() -> None:
+        while not over.wait(0.1):
+            for pod in kube.list("v1", "Pod", namespace):
+                with suppress(ClusterError):
+                    if "deletionTimestamp" in pod["metadata"]:
+                        forget(kube, pod)
+                    elif pod["status"]["phase"] == "Pending":
+                        run(kube, pod)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join(30)
