@@ -39,8 +39,12 @@ class Wanted:
         return self.repository.startswith(f"{LOCAL}/")
 
     @property
+    def workloads(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(workload for workload, _ in self.containers))
+
+    @property
     def title(self) -> str:
-        return ", ".join(dict.fromkeys(workload for workload, _ in self.containers))
+        return ", ".join(self.workloads)
 
 
 def tagged(app: App, *, local: bool) -> App:
@@ -51,8 +55,15 @@ def tagged(app: App, *, local: bool) -> App:
     names: dict[tuple[str, str], str] = {}
     known: dict[tuple[object, ...], str] = {}
     for workload, container, build in _builds(app):
-        platforms = build.platforms or (host_platform() if local else CLOUD_PLATFORM,)
-        same = (build.context, build.dockerfile, build.target, *sorted(build.args.items()), platforms)
+        platforms = _platforms(build, local)
+        same = (
+            build.context,
+            build.dockerfile,
+            build.target,
+            *sorted(build.args.items()),
+            *sorted(build.secrets.items()),
+            platforms,
+        )
         given = "" if container.image.startswith(f"{LOCAL}/") else container.image
         if (*same, given) not in known:
             tag = content_digest(build, platforms)[:TAG_LENGTH]
@@ -65,7 +76,7 @@ def wanted(app: App, *, local: bool) -> list[Wanted]:
     """The images to build for `app`, as `tagged` has named them."""
     found: dict[str, Wanted] = {}
     for workload, container, build in _builds(app):
-        platforms = build.platforms or (host_platform() if local else CLOUD_PLATFORM,)
+        platforms = _platforms(build, local)
         users = found[container.image].containers if container.image in found else ()
         users = (*users, (workload, container.name))
         found[container.image] = Wanted(container.image, build, platforms, users)
@@ -92,6 +103,10 @@ def known_from(app: App, images: Iterable[str]) -> dict[str, str]:
         for _, container, _ in _builds(app)
         if (tag := container.image.rpartition(":")[2]) in references
     }
+
+
+def _platforms(build: Build, local: bool) -> tuple[str, ...]:
+    return build.platforms or (host_platform() if local else CLOUD_PLATFORM,)
 
 
 def host_platform() -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from portable.images.wanted import TAG_LENGTH, host_platform, known_from, pinned, tagged, wanted
-from portable.spec.model import App, Build, Container, Workload
+from portable.spec.model import App, Build, BuildSecret, Container, Workload
 
 pytestmark = pytest.mark.unit
 DIGEST = "sha256:" + "a" * 64
@@ -45,6 +45,11 @@ def test_clouds_get_their_nodes_platform(tmp_path: Path) -> None:
 def test_other_arguments_are_another_image(tmp_path: Path) -> None:
     two = app(tmp_path, a=built(tmp_path, "a"), b=built(tmp_path, "b", args={"X": "1"}))
     assert len(wanted(tagged(two, local=True), local=True)) == 2
+
+
+def test_other_secrets_are_another_image(tmp_path: Path) -> None:
+    two = app(tmp_path, a=built(tmp_path, "a"), b=built(tmp_path, "b", secrets={"npm": BuildSecret(env="NPM_TOKEN")}))
+    assert [each.build.secrets.keys() for each in wanted(tagged(two, local=True), local=True)] == [set(), {"npm"}]
 
 
 def test_a_repository_of_the_specs_own_is_kept(tmp_path: Path) -> None:
