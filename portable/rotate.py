@@ -29,7 +29,7 @@ from portable.plan import open_engine
 from portable.restart import live_controller, restart_workloads
 from portable.rollout.restore import references
 from portable.running import Running, open_running
-from portable.situation import live_fields, local_images
+from portable.situation import live_fields, local_images, pinned_images
 from portable.spec.model import Database
 from portable.steps import step
 from portable.target import Request, compile_target
@@ -167,7 +167,8 @@ def readers(objects: Objects, names: set[str]) -> Iterator[str]:
 
 def _require_nothing_else(app: Running, name: str) -> None:
     """What nobody has looked at is not to be deployed on the way."""
-    last, target = app.last, app.target
+    last = app.last
+    target = pinned_images(app.target, (last,)) if app.target.app.builds else app.target
     images = local_images(target, compile_target(target))
     same = compile_target(target, secret_digests=last.secret_versions, image_digests=images)
     if last.status != "good" or same.digest != last.objects_digest:
@@ -181,9 +182,8 @@ def _require_nothing_else(app: Running, name: str) -> None:
 
 def _note(app: Running, objects: Objects, name: str, holders: Sequence[str]) -> None:
     """The Secrets' new digests are how things are left; of the other objects nothing was looked at."""
-    fresh = live_fields(app.kube, objects)
-    ours = {f"v1/Secret/{each}" for each in (name, *holders)}
-    live = {**app.last.live, **{key: digest for key, digest in fresh.items() if key in ours}}
+    ours = tuple(secret for secret in objects.generated if secret.name in (name, *holders))
+    live = {**app.last.live, **live_fields(app.kube, replace(objects, items=(), generated=ours))}
     app.note(f"rotated the password of {name}", live=live if app.last.live else None)
 
 

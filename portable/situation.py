@@ -47,7 +47,7 @@ def look_inside(target: Target, kube: Kube, cluster: ClusterState | None) -> Sit
     bare = compile_target(target)
     history = revisions(kube, bare.namespace)
     if target.app.builds:
-        target = _pinned(target, history)
+        target = pinned_images(target, history)
         bare = compile_target(target)
     images = local_images(target, bare)
     digests, missing = secret_digests(kube, bare.namespace, bare.expected, namespace_labels(bare))
@@ -55,7 +55,7 @@ def look_inside(target: Target, kube: Kube, cluster: ClusterState | None) -> Sit
     return Situation(cluster, kube, objects, digests, missing, history[-1] if history else None, kube.cluster_uid())
 
 
-def _pinned(target: Target, history: Sequence[Revision]) -> Target:
+def pinned_images(target: Target, history: Sequence[Revision]) -> Target:
     """Images that are built, by digest: as they were delivered just now, or for an earlier revision."""
     from portable.images.wanted import known_from, pinned
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from portable.cli import main
-from portable.rotate import composed_with, readers
+from portable.errors import UsageError
+from portable.images.wanted import pinned
+from portable.rotate import _require_nothing_else, composed_with, readers
 from portable.target import Request, compile_target, open_target
 
 pytestmark = pytest.mark.unit
@@ -58,3 +63,27 @@ def test_a_generated_password_takes_no_value(capsys: pytest.CaptureFixture[str])
     words = ["secret", "rotate", "db", "--key", "password", "--from-file", "portable.yaml", "--cloud", "kind"]
     assert main(words) == 2
     assert "the password of db is generated" in capsys.readouterr().err
+
+
+def test_an_app_whose_images_are_built_here_is_as_it_was_deployed(tmp_path: Path) -> None:
+    """Its last revision has the images by digest, as they were delivered; the spec knows them by their content alone."""
+    (tmp_path / "Dockerfile").write_text("FROM scratch\n")
+    (tmp_path / "portable.yaml").write_text(
+        SPEC.replace('image: "shop:1", variables: {URL: "${resources.db.url}"}', "build: .", 1)
+    )
+    target = open_target(Request(cloud="gcp"))
+    name = target.app.workloads["web"].containers["main"].image
+    delivered = compile_target(replace(target, app=pinned(target.app, {name: f"{name}@sha256:{'a' * 64}"})))
+    last: Any = SimpleNamespace(
+        number=3,
+        action="up",
+        status="good",
+        secret_versions={},
+        objects_digest=delivered.digest,
+        workloads=delivered.workloads,
+    )
+    running: Any = SimpleNamespace(target=target, last=last)
+    _require_nothing_else(running, "token")
+    last.objects_digest = "another"
+    with pytest.raises(UsageError, match="more than this secret has changed"):
+        _require_nothing_else(running, "token")
