@@ -10,7 +10,7 @@ from itertools import chain
 
 from portable.compile.app import pod_template
 from portable.events import Emit
-from portable.images import copy
+from portable.images.crane import copy
 from portable.migrate.sides import Side
 from portable.provider import Registry, RegistryLogin
 

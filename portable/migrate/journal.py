@@ -161,16 +161,21 @@ class Journal:
             found = read(self._kube, self._namespace)
         except ClusterError:
             return False
-        if found is not None and found.record == wanted:
+        if found is not None and same(found.record, wanted):
             self._version = found._version
             return True
-        if found is None or found.record != self.record:
+        if found is None or not same(found.record, self.record):
             raise PortableError(
                 "another operator has written to this migration's journal meanwhile: stopping here",
                 fix="see who it is with `portable migrate status`",
             )
         self._version = found._version
         return False
+
+
+def same(one: Record, other: Record) -> bool:
+    """As they are written: what was read has lists where a step told a tuple."""
+    return one.header == other.header and _lines(one.entries) == _lines(other.entries)
 
 
 def read(kube: Kube, namespace: str) -> Journal | None:

@@ -5,7 +5,6 @@ One that was killed leaves a lease that ends by itself: https://kubernetes.io/do
 
 from __future__ import annotations
 
-import getpass
 import os
 import socket
 import threading
@@ -13,6 +12,7 @@ import time
 from datetime import UTC, datetime
 from typing import Self
 
+from portable.deploy import who
 from portable.engine.lock import started_at
 from portable.errors import ClusterError, PortableError
 from portable.kube import Kube
@@ -32,7 +32,7 @@ class Lost(PortableError):
 def operator() -> str:
     """This process, for others to read: "USER@HOST, process PID"; with its start, so that a reused PID is told apart."""
     pid = os.getpid()
-    return f"{_user()}@{socket.gethostname()}, process {pid} ({started_at(pid)})"
+    return f"{who()}@{socket.gethostname()}, process {pid} ({started_at(pid)})"
 
 
 def shown(holder: str) -> str:
@@ -186,10 +186,3 @@ def _age(live: KubeObject) -> float:
 def _stamp() -> str:
     """A MicroTime."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return f"uid {os.getuid()}"

@@ -8,11 +8,9 @@ from datetime import datetime
 from typing import Any
 
 from portable.compile.app import pod_template
-from portable.compile.names import WORKLOAD_LABEL
 from portable.migrate.inventory import Inventory
 from portable.migrate.journal import CUT_OVER, End, Record
 from portable.migrate.move import Move
-from portable.provider import KubeObject
 
 # The parts of a downtime, and the steps that each is made of.
 PARTS: Mapping[str, tuple[str, ...]] = {
@@ -26,8 +24,6 @@ PARTS: Mapping[str, tuple[str, ...]] = {
 _READ_BYTES, _READ_FILES = 80e6, 2_000.0
 _DATABASE, _START, _SMOKE, _FORWARD, _BASE = 20.0, 90.0, 15.0, 20.0, 3.0
 _SPARE = 1.5
-# Two runs of the engine; and what is longer than any start was a fault in between.
-_ENGINE, _LONGEST_START = 25.0, 900.0
 
 
 @dataclass(frozen=True)
@@ -110,36 +106,6 @@ def _parts(move: Move) -> Iterator[Part]:
     )
     if move.source_side.objects.routes:
         yield Part("cut-over", _FORWARD, "the source's routes lead to the target until DNS has expired")
-
-
-def _start(move: Move) -> tuple[float, str]:
-    """What the rehearsal took; else what the source's pods and jobs took when they were started."""
-    if tried := _seconds(move.record, "rehearse"):
-        return _SPARE * tried, "as in the rehearsal"
-    pods = move.source_kube.list("v1", "Pod", move.namespace, label_selector=WORKLOAD_LABEL)
-    jobs = move.source_kube.list("batch/v1", "Job", move.namespace, label_selector=WORKLOAD_LABEL)
-    took = [seconds for pod in pods if (seconds := _until_ready(pod)) is not None]
-    ran = [_between(job["status"], "startTime", "completionTime") for job in jobs if "completionTime" in job["status"]]
-    if not took:
-        return _START, "assumed: `--rehearse` measures it"
-    return _ENGINE + 2 * (
-        max(took) + max(ran, default=0.0)
-    ), "its pods and jobs may take twice as long as on the source"
-
-
-def _until_ready(pod: KubeObject) -> float | None:
-    """Seconds from its start until it was ready; None where it is not, or was at some time not again."""
-    status = pod.get("status", {})
-    ready = [each for each in status.get("conditions", ()) if each["type"] == "Ready" and each["status"] == "True"]
-    if not ready or "startTime" not in status:
-        return None
-    seconds = _between({**status, "ready": ready[0]["lastTransitionTime"]}, "startTime", "ready")
-    return seconds if seconds <= _LONGEST_START else None
-
-
-def _between(times: Mapping[str, Any], first: str, last: str) -> float:
-    begin, end = (datetime.fromisoformat(times[each]) for each in (first, last))
-    return (end - begin).total_seconds()
 
 
 def _graces(move: Move) -> Iterator[float]:

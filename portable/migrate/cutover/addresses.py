@@ -37,7 +37,8 @@ def places(side: Side) -> tuple[Place, ...]:
         routes = side.objects.routes
         found = provider.addresses(side.app.app.cluster, [(r.host, r.path, r.tls) for r in routes])
         return tuple(_local(route, at.url) for route, at in zip(routes, found, strict=True))
-    return tuple(_outside(route, load_balancers(side)) for route in side.objects.routes)
+    addresses = load_balancers(side)
+    return tuple(_outside(route, addresses) for route in side.objects.routes)
 
 
 def _local(route: RouteTarget, url: str) -> Place:

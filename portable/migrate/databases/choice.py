@@ -63,8 +63,8 @@ def _redis_versions(source: int | None, target: int | None) -> str:
 
 def _not_replicated(sides: Sides, name: str) -> str:
     """What a postgres holds that a physical standby would not get; empty: nothing."""
-    if sql.value(sides.source, name, _UNLOGGED) != "0":
+    if sql.ask(sides.source, name, _UNLOGGED) != "0":
         return "it has unlogged tables, whose rows replication leaves out"
-    if sql.value(sides.source, name, _TABLESPACES) != "0":
+    if sql.ask(sides.source, name, _TABLESPACES) != "0":
         return "it has tablespaces of its own, which a standby would look for at other places"
     return ""

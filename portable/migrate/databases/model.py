@@ -25,13 +25,8 @@ class Way:
 
 @dataclass(frozen=True)
 class Lag:
-    """How far the standby is behind. `bytes` and `seconds` None: not known, since it is not streaming.
+    """Whether the standby follows. `lost`: it can never catch up from where it is, `start` seeds it anew. `detail` is the reason, in the server's words."""
 
-    `lost`: it can never catch up from where it is, `start` seeds it anew. `detail` is the reason, in the server's words.
-    """
-
-    bytes: int | None
-    seconds: float | None
     streaming: bool
     lost: bool = False
     detail: str = ""

@@ -7,7 +7,6 @@ import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from portable.compile.outputs import PORTS
 from portable.errors import ClusterError, UsageError
 from portable.events import Emit
 from portable.exec import Container, execute
@@ -52,11 +51,6 @@ def credentials(side: Side, name: str) -> Mapping[str, str]:
             fix="prepare the target first: secrets are copied before databases",
         )
     return {key: base64.b64decode(value).decode() for key, value in live["data"].items()}
-
-
-def primary_address(name: str, kind: str) -> tuple[str, int]:
-    """Where the source's own database is reached in its namespace: what `Transfer.forward` is asked for."""
-    return name, PORTS[kind]
 
 
 def labels(sides: Sides, name: str) -> dict[str, str]:

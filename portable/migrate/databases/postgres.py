@@ -23,9 +23,7 @@ from portable.polling import Pending, poll
 STREAM_SECONDS = 600.0
 _DIGEST_SECONDS = 24 * 3600.0
 _LAG = """\
-SELECT coalesce(slot.wal_status, 'none'), coalesce(sender.state, ''),
-       coalesce(pg_wal_lsn_diff(pg_current_wal_lsn(), sender.replay_lsn), -1)::bigint,
-       coalesce(extract(epoch FROM sender.replay_lag), 0)
+SELECT coalesce(slot.wal_status, 'none'), coalesce(sender.state, '')
 FROM (SELECT) AS one
 LEFT JOIN pg_replication_slots AS slot ON slot.slot_name = '{slot}'
 LEFT JOIN pg_stat_replication AS sender ON sender.pid = slot.active_pid AND sender.application_name = '{slot}';
@@ -73,7 +71,7 @@ class Postgres:
     def _prepare_source(self) -> None:
         """Role, way in and bound."""
         password = sql.verifier(self._password())
-        exists = sql.value(self._source, self.name, f"SELECT count(*) FROM pg_roles WHERE rolname = '{self._slot}';")
+        exists = sql.ask(self._source, self.name, f"SELECT count(*) FROM pg_roles WHERE rolname = '{self._slot}';")
         verb = "ALTER" if exists == "1" else "CREATE"
         sql.ask(self._source, self.name, f"{verb} ROLE {self._slot} WITH LOGIN REPLICATION PASSWORD '{password}';")
         self._shell(self._source, with_replication(self._slot))
@@ -98,7 +96,7 @@ class Postgres:
 
     def _bound(self) -> None:
         """Half of what is free, where the user has set no bound. The role's comment says that it is ours."""
-        if sql.value(self._source, self.name, "SHOW max_slot_wal_keep_size;") != "-1":
+        if sql.ask(self._source, self.name, "SHOW max_slot_wal_keep_size;") != "-1":
             return
         free = int(self._shell(self._source, 'df --output=avail -B1M "$PGDATA" | tail -n 1'))
         sql.ask(
@@ -120,7 +118,7 @@ class Postgres:
         def dropped() -> bool | Pending:
             sql.ask(self._source, self.name, f"SELECT pg_terminate_backend(active_pid) {named} AND active;")
             sql.ask(self._source, self.name, f"SELECT pg_drop_replication_slot(slot_name) {named} AND NOT active;")
-            return sql.value(self._source, self.name, f"SELECT count(*) {named};") == "0" or Pending("still in use")
+            return sql.ask(self._source, self.name, f"SELECT count(*) {named};") == "0" or Pending("still in use")
 
         poll(dropped, what=f"slot of {self.name}", timeout=60, emit=self._emit, step=self.name, interval=0.5)
 
@@ -129,7 +127,7 @@ class Postgres:
         if self._slot_status() in ("none", "lost") or self._shell_if_running("test -e $PGDATA/standby.signal") is None:
             return False
         host, port = primary
-        told = sql.value(self._target, self.name, "SHOW primary_conninfo;")
+        told = sql.ask(self._target, self.name, "SHOW primary_conninfo;")
         return f"host={host} port={port} " in told and f"user={self._slot} " in told
 
     def _slot_status(self) -> str:
@@ -143,15 +141,15 @@ class Postgres:
         return now.streaming or Pending(now.detail)
 
     def lag(self) -> Lag:
-        status, state, behind, seconds = sql.row(self._source, self.name, _LAG.format(slot=self._slot))
+        status, state = sql.row(self._source, self.name, _LAG.format(slot=self._slot))
         if status in ("none", "lost"):
             why = (
                 "the source has dropped the log that it needs" if status == "lost" else "the source has no slot for it"
             )
-            return Lag(None, None, streaming=False, lost=True, detail=why)
+            return Lag(streaming=False, lost=True, detail=why)
         if state != "streaming":
-            return Lag(None, None, streaming=False, detail=state or "not connected")
-        return Lag(max(0, int(behind)), float(seconds), streaming=True)
+            return Lag(streaming=False, detail=state or "not connected")
+        return Lag(streaming=True)
 
     # -- switch ----------------------------------------------------------------------------------------------------
 
@@ -170,7 +168,7 @@ class Postgres:
         return "" if done == "t" else f"it is at {at} of {position}"
 
     def promote(self, *, rehearsal: bool = False) -> None:
-        if sql.value(self._target, self.name, "SELECT pg_is_in_recovery();") == "t":
+        if sql.ask(self._target, self.name, "SELECT pg_is_in_recovery();") == "t":
             if not rehearsal and pods.is_running(self._source, self.name) and not self._fenced():
                 raise ClusterError(f"the postgres {self.name} on the source takes writes", fix="fence it first")
             sql.ask(self._target, self.name, "SELECT pg_promote(true, 120);", timeout=150)
@@ -201,7 +199,7 @@ class Postgres:
             self._target.kube.delete("v1", "Secret", secret_name(self.name), self._target.namespace)
 
     def _warn_of_collations(self, database: str) -> None:
-        if changed := sql.value(self._target, self.name, _COLLATIONS):
+        if changed := sql.ask(self._target, self.name, _COLLATIONS):
             words = f"the postgres {self.name} on the target sorts text by other rules ({changed})"
             fix = (
                 f"`portable exec {self.name} -- psql -c 'REINDEX DATABASE {database}'`, then REFRESH COLLATION VERSION"
@@ -210,7 +208,7 @@ class Postgres:
 
     def _is_bound(self, side: Side) -> bool:
         asked = f"SELECT shobj_description(oid, 'pg_authid') FROM pg_roles WHERE rolname = '{self._slot}';"
-        return sql.value(side, self.name, asked) == "bound"
+        return sql.ask(side, self.name, asked) == "bound"
 
     # -- proof -----------------------------------------------------------------------------------------------------
 

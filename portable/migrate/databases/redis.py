@@ -70,15 +70,13 @@ class Redis:
 
     def lag(self) -> Lag:
         if not pods.is_running(self._target, self.name):
-            return Lag(None, None, streaming=False, detail="its pod does not run")
+            return Lag(streaming=False, detail="its pod does not run")
         there = self._info(self._target, "replication")
         if there["role"] != "slave":
-            return Lag(None, None, streaming=False, detail="it follows nobody: it was started again, or promoted")
+            return Lag(streaming=False, detail="it follows nobody: it was started again, or promoted")
         if there["master_link_status"] != "up":
-            return Lag(None, None, streaming=False, detail="the connection to the source is down")
-        here = self._info(self._source, "replication")
-        behind = max(0, int(here["master_repl_offset"]) - int(there["slave_repl_offset"]))
-        return Lag(behind, float(there["master_last_io_seconds_ago"]) if behind else 0.0, streaming=True)
+            return Lag(streaming=False, detail="the connection to the source is down")
+        return Lag(streaming=True)
 
     # -- switch ----------------------------------------------------------------------------------------------------
 

@@ -25,10 +25,6 @@ def ask(side: Side, name: str, statements: str, *, timeout: float = 60.0) -> str
     return pods.run(side, name, [*_PSQL, *user], given=statements, timeout=timeout).strip()
 
 
-def value(side: Side, name: str, statement: str) -> str:
-    return ask(side, name, statement)
-
-
 def row(side: Side, name: str, statement: str) -> list[str]:
     """The only row's columns; [] for none."""
     found = ask(side, name, statement)

@@ -285,14 +285,6 @@ class Transfer:
             relay.close()
         self._relays.clear()
 
-    def rest(self) -> None:
-        """Stops the volumes' movers, so that their pods hold no disk on a node between two copies. `prepare` starts them again."""
-        for side in self._both:
-            for pair in movers.pairs(side, self._id).values():
-                if pair.claims:
-                    name = objects.pair_name(self._id, pair.name)
-                    side.kube.delete("apps/v1", "Deployment", name, side.namespace)
-
     def remove(self) -> None:
         """Everything of this migration's transfer at both ends, keys included; the namespaces' levels are put back."""
         self.close()
