@@ -45,7 +45,7 @@ def upgrade(request: Request, version: str, *, emit: Emit, confirm: Callable[[Pl
     Raises UsageError where the spec pins another, SpecError for one that is not offered, ProviderError.
     """
     version = version.removeprefix("v")
-    target = open_target(request)
+    target = open_target(request, images=False)
     pinned = (target.app.cluster.version or "").removeprefix("v")
     if pinned and pinned != version:
         where = _to_keep(target, "cluster.version", version)
@@ -71,7 +71,7 @@ def scale(
 
     Raises UsageError for a pool that the spec does not name or a range that is none, SpecError, ProviderError.
     """
-    target = open_target(request)
+    target = open_target(request, images=False)
     cluster = target.app.cluster
     before = _pool(target, pool)
     after = replace(before, min=nodes, max=None) if nodes is not None else _range(before, least, most)

@@ -111,7 +111,7 @@ def _homes(engine: Engine) -> list[Home]:
 def _chosen(request: Request, name: str | None) -> tuple[Provider, Cluster]:
     """The spec's cluster; or by its name one of the state's, else of the cloud that is named."""
     if name is None:
-        target = open_target(request)
+        target = open_target(request, images=False)
         return target.provider, target.app.cluster
     engine = open_engine(request, nowhere)
     cloud = load_provider(request.cloud).name if request.cloud else None

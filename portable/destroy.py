@@ -54,13 +54,13 @@ def destroy(
     target = open_target(request)
     _require_confirmed(target, confirmed, asked=confirm is not None)
     engine = open_engine(request, emit)
-    _require_known(request, target, engine, destroy_data)
+    reached = _require_known(request, target, engine, destroy_data)
     others = other_apps(engine, target.home)
     with_cluster = not keep_cluster and not others and not target.app.cluster.existing
     if confirm is not None and not confirm(_farewell(target, engine, destroy_data, with_cluster)):
         raise PortableError("nothing was changed: you said no")
     deleted = _names(engine, target.home.app_stack)
-    staying = _delete_app(target, engine, emit, destroy_data)
+    staying = _delete_app(target, engine, emit, destroy_data, reached=reached)
     kept = _end_or_name_data(target, staying, emit, destroy_data)
     if target.app.cluster.existing:
         emit(Notice(f"the cluster {target.home.cluster} stays: portable did not make it"))
@@ -83,10 +83,10 @@ def destroy(
     return DestroyResult(gone, kept, time.monotonic() - started, left)
 
 
-def _require_known(request: Request, target: Target, engine: Engine, destroy_data: bool) -> None:
+def _require_known(request: Request, target: Target, engine: Engine, destroy_data: bool) -> bool:
     """What is in the midst of a migration is not taken apart but by it: it may be the only copy of the data. What another state
     has made is not taken apart from this one: its DNS records, identities and data would go while it runs on. Nor is an app
-    told to be gone because somebody else's cluster is not where it is looked for."""
+    told to be gone because somebody else's cluster is not where it is looked for. Returns whether its cluster lets us in."""
     home, cluster = target.home, target.provider.find(target.app.cluster)
     known = engine.state(home.app_stack) is not None
     if known and cluster is None and target.app.cluster.existing and not destroy_data:
@@ -95,9 +95,9 @@ def _require_known(request: Request, target: Target, engine: Engine, destroy_dat
             fix="correct its name or place; if it is gone for good, `portable destroy --destroy-data` forgets the app",
         )
     if cluster is None or not cluster.healthy or not _let_in(target, engine):
-        return
+        return False
     with Kube.reach(target.provider.credentials(target.app.cluster)) as kube:
-        namespace = compile_target(target).namespace
+        namespace = target.app.namespace
         require_unmoved(request, target, kube, namespace)
         if not known and revisions(kube, namespace):
             raise PortableError(
@@ -105,6 +105,7 @@ def _require_known(request: Request, target: Target, engine: Engine, destroy_dat
                 detail="it was made with another state: another machine's, another user's, or another --state",
                 fix="destroy it with that state; or let `portable up` take it over, then destroy it",
             )
+    return True
 
 
 def _still_there(target: Target, emit: Emit) -> bool:
@@ -139,7 +140,7 @@ def _sweep(target: Target, emit: Emit, destroy_data: bool) -> tuple[tuple[str, .
     kept: list[str] = []
     with step(emit, "sweep", "removing what was left behind") as progress:
         if destroy_data and isinstance(provider, KeptData):
-            provider.delete_kept_data(cluster, compile_target(target).namespace, emit)
+            provider.delete_kept_data(cluster, target.app.namespace, emit)
         found = provider.leftovers(cluster)
         for leftover in found:
             words = f"{leftover.kind} {leftover.id}" + (f" ({leftover.detail})" if leftover.detail else "")
@@ -153,15 +154,14 @@ def _sweep(target: Target, emit: Emit, destroy_data: bool) -> tuple[tuple[str, .
     return tuple(left), tuple(kept)
 
 
-def _delete_app(target: Target, engine: Engine, emit: Emit, destroy_data: bool) -> tuple[str, ...]:
+def _delete_app(target: Target, engine: Engine, emit: Emit, destroy_data: bool, *, reached: bool) -> tuple[str, ...]:
     """Returns what was kept: claims and credentials, by their logical names."""
     home, provider = target.home, target.provider
     objects = compile_target(target)
     cluster = provider.find(target.app.cluster)
     kept: tuple[str, ...] = ()
     with step(emit, "app", f"deleting app {home.app} from namespace {objects.namespace}") as progress:
-        ready = cluster is not None and cluster.healthy and _let_in(target, engine)
-        if cluster is not None and not ready and not _holds_objects(engine, home):
+        if cluster is not None and not (cluster.healthy and reached) and not _holds_objects(engine, home):
             progress.note(f"nothing of it is there; its cluster is {cluster.detail or 'not ready'}")
         elif cluster is None:
             progress.note("its cluster is gone already")
@@ -180,7 +180,7 @@ def _delete_app(target: Target, engine: Engine, emit: Emit, destroy_data: bool) 
 
 def _end_or_name_data(target: Target, kept: tuple[str, ...], emit: Emit, destroy_data: bool) -> tuple[str, ...]:
     """Deletes what the provider keeps, or else returns `kept` with each claim under the name of its data, which outlives it."""
-    provider, namespace = target.provider, compile_target(target).namespace
+    provider, namespace = target.provider, target.app.namespace
     if not isinstance(provider, KeptData):
         return kept
     if destroy_data:
@@ -199,7 +199,7 @@ def _let_in(target: Target, engine: Engine) -> bool:
         return True
     try:
         with Kube.reach(target.provider.credentials(target.app.cluster)) as kube:
-            kube.get("v1", "Namespace", compile_target(target).namespace)
+            kube.get("v1", "Namespace", target.app.namespace)
     except ClusterError as error:
         if error.status not in (401, 403):
             raise

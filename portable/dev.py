@@ -110,7 +110,7 @@ class _Loop:
 
     def _spec_changed(self) -> bool:
         try:
-            return open_target(self.request).app.digest != self.target.app.digest
+            return open_target(self.request, images=False).app.digest != self.target.app.digest
         except (SpecError, UsageError) as error:
             self.show.failed(error)
             return False

@@ -8,11 +8,15 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 from portable.errors import EngineError, ToolError
 from portable.events import Emit
 from portable.provider import Check, Registry, load_provider
 from portable.spec.model import Cluster
+
+if TYPE_CHECKING:
+    from portable.tools.tool import Tool
 
 _OLDEST_PYTHON = (3, 11)
 
@@ -59,37 +63,28 @@ def _python() -> Check:
 
 
 def _pulumi(fix: bool, emit: Emit) -> Check:
-    from portable.tools import find, obtain
     from portable.tools.pulumi import PULUMI
 
-    try:
-        path = obtain(PULUMI, emit) if fix else find(PULUMI)
-    except ToolError as error:
-        return Check("pulumi", "missing", f"{error.message}\n{error.detail}".strip(), error.fix)
-    if path is None:
-        return Check(
-            "pulumi",
-            "missing",
-            "the engine is neither on PATH nor in the tool cache",
-            "run `portable doctor --fix`",
-            True,
-        )
-    return Check("pulumi", "ok", str(path))
+    return _tool(PULUMI, "missing", "the engine is neither on PATH nor in the tool cache", fix, emit)
 
 
 def _crane(fix: bool, emit: Emit) -> Check:
     """Only who builds images for a cloud, or migrates between clouds, cannot do without it."""
-    from portable.tools import find, obtain
     from portable.tools.crane import CRANE
 
+    return _tool(CRANE, "warning", "not here: images cannot be pushed to the cloud's registry", fix, emit)
+
+
+def _tool(tool: Tool, lacking: Literal["missing", "warning"], absent: str, fix: bool, emit: Emit) -> Check:
+    from portable.tools import find, obtain
+
     try:
-        path = obtain(CRANE, emit) if fix else find(CRANE)
+        path = obtain(tool, emit) if fix else find(tool)
     except ToolError as error:
-        return Check("crane", "warning", f"{error.message}\n{error.detail}".strip(), error.fix)
+        return Check(tool.name, lacking, f"{error.message}\n{error.detail}".strip(), error.fix)
     if path is None:
-        detail = "not here: images cannot be pushed to the cloud's registry"
-        return Check("crane", "warning", detail, "run `portable doctor --fix`", True)
-    return Check("crane", "ok", str(path))
+        return Check(tool.name, lacking, absent, "run `portable doctor --fix`", True)
+    return Check(tool.name, "ok", str(path))
 
 
 def _folders() -> Iterator[Check]:

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from portable.compile.app import pod_template
+from portable.compile.app import containers, pod_template
 from portable.compile.names import IMAGE_ANNOTATION, SECRET_ANNOTATION
 from portable.compile.objects import logical_name
 from portable.provider import KubeObject
 from portable.rollout import revisions
-from portable.rollout.restore import containers
 from portable.rollout.revisions import Operation, Revision, RevisionStatus
 from portable.target import Request, compile_target, connect, open_target
 
@@ -42,7 +41,7 @@ class Entry:
 
 def history(request: Request) -> list[Entry]:
     """Oldest first. Raises ClusterGone where there is no cluster."""
-    target = open_target(request)
+    target = open_target(request, images=False)
     with connect(target) as kube:
         return entries(revisions.revisions(kube, compile_target(target).namespace))
 

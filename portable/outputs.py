@@ -25,7 +25,7 @@ def outputs(request: Request) -> dict[str, str]:
     the ".record" that leads there."""
     from portable.dns.routes import record_outputs
 
-    target = open_target(request)
+    target = open_target(request, images=False)
     objects = compile_target(target)
     urls = {f"workloads.{at.workload}.routes.{at.route}.url": at.url for at in addresses(target, objects)}
     return dict(sorted({**objects.outputs, **urls, **record_outputs(target, objects)}.items()))

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from portable.deploy import watch
 from portable.errors import ClusterError, RolloutFailed, UsageError
 from portable.events import Emit
 from portable.provider import KubeObject
@@ -134,9 +135,7 @@ def _as_it_runs(app: Running, name: str, live: KubeObject) -> CompiledWorkload:
 
 
 def _watcher(app: Running, workloads: Mapping[str, CompiledWorkload], emit: Emit) -> Watcher:
-    resources = {secret.name: secret.resource for secret in app.now.objects.expected}
-    node_autoscaling = app.target.profile.node_autoscaling
-    return Watcher(app.kube, app.namespace, workloads, emit, resources=resources, node_autoscaling=node_autoscaling)
+    return watch(app.target, replace(app.now, objects=replace(app.now.objects, workloads=workloads)), emit)
 
 
 def _annotate(app: Running, live: KubeObject, at: str | None) -> None:

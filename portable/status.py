@@ -28,7 +28,7 @@ from portable.outputs import Address
 from portable.provider import KubeObject
 from portable.rollout.diagnose import diagnose
 from portable.rollout.progress import progress
-from portable.rollout.revisions import RevisionStatus, revisions_of
+from portable.rollout.revisions import RevisionStatus, last_of
 from portable.rollout.view import Snapshot, View, digest_of
 from portable.target import Request, Target, compile_target, connect, open_target
 
@@ -101,7 +101,7 @@ def status(request: Request) -> Status:
 
 def watch_status(request: Request, *, every: float = 2.0) -> Iterator[Status]:
     """The status now, and then about every so many seconds how it is by then. Raises ClusterGone, as `status`."""
-    target = open_target(request)
+    target = open_target(request, images=False)
     objects = compile_target(target)
     with connect(target) as kube:
         while True:
@@ -142,11 +142,11 @@ def read_status(target: Target, objects: Objects, kube: Kube) -> Status:
 
 
 def _last_revision(snapshot: Snapshot) -> LastRevision | None:
-    kept = revisions_of(snapshot.kind("Secret"))
-    if not kept:
+    found = last_of(snapshot.kind("Secret"))
+    if found is None:
         return None
-    last, good = kept[-1], [revision.number for revision in kept if revision.status == "good"]
-    return LastRevision(last.number, last.action, last.status, last.at, last.by, good[-1] if good else 0)
+    last, running = found
+    return LastRevision(last.number, last.action, last.status, last.at, last.by, running)
 
 
 def _snapshot(kube: Kube, namespace: str) -> Snapshot:

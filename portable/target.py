@@ -64,8 +64,11 @@ def find_file(file: Path | None) -> Path:
     )
 
 
-def open_target(request: Request) -> Target:
-    """Loads, validates and resolves. Raises SpecError (with every problem) or UsageError; touches no cloud."""
+def open_target(request: Request, *, images: bool = True) -> Target:
+    """Loads, validates and resolves. Raises SpecError (with every problem) or UsageError; touches no cloud.
+
+    `images` False, for who looks at no image: those that are built keep their bare names, and what they are built from is not read.
+    """
     from portable.spec import load_app
 
     path = find_file(request.file)
@@ -81,7 +84,9 @@ def open_target(request: Request) -> Target:
 
     loaded = load_app(path, environment=request.environment, profile_check=check_profile)
     provider, profile = chosen[-1]
-    app = _images_named(_renamed(replace(loaded.app, cloud=provider.name), request), provider)
+    app = _renamed(replace(loaded.app, cloud=provider.name), request)
+    if images:
+        app = _images_named(app, provider)
     if request.context is not None:
         provider, app = _at_context(provider, app, request.context)
     home = Home(app.name, app.environment, provider.name, app.cluster.name)

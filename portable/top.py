@@ -49,7 +49,7 @@ class WorkloadUsage:
 
 def top(request: Request) -> list[WorkloadUsage]:
     """By workload. Raises ClusterGone without a cluster, ClusterError where nothing measures pods."""
-    target = open_target(request)
+    target = open_target(request, images=False)
     objects = compile_target(target)
     with connect(target) as kube:
         return usage(kube, objects.namespace)

@@ -83,16 +83,14 @@ def up(
     started = time.monotonic()
     target = open_target(request)
     with step(emit, "look", "looking at what is there"):
-        now = look_as_far_as_let_in(target, open_engine(request, emit))
+        engine = open_engine(request, emit)
+        now = look_as_far_as_let_in(target, engine)
         require_home(request, target, now.kube, now.objects.namespace)
         now = _with_certificates(target, now, emit)
-        unchanged = (
-            plan_file is None and not secrets and settled(target, now) and not _state_lost(request, target, emit)
-        )
+        unchanged = plan_file is None and not secrets and settled(target, now) and not _state_lost(target, engine)
     if unchanged:
         _check_ready(target, now, emit)
         return _result(target, now, _publish(target, now, emit, publish=publish, settled=True), started, changed=False)
-    engine = open_engine(request, emit)
     _agree(target, now, engine, emit, confirm, plan_file)
     _build(target, now, emit)
     kube = ensure_cluster(target, now, engine, emit)
@@ -102,9 +100,9 @@ def up(
     return _result(target, now, _publish(target, now, emit, publish=publish), started, changed=True)
 
 
-def _state_lost(request: Request, target: Target, emit: Emit) -> bool:
+def _state_lost(target: Target, engine: Engine) -> bool:
     """What runs and is not in the state has to be taken over: nothing could destroy it."""
-    engine, home = open_engine(request, emit), target.home
+    home = target.home
     ours = (home.app_stack,) if target.app.cluster.existing else (home.app_stack, home.cluster_stack)
     return any(map(engine.lost, ours))
 

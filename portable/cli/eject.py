@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from portable.cli.options import Cloud, Environment, WorkloadName, command, target_options
+from portable.cli.options import ENVIRONMENT, Cloud, WorkloadName, command, target_options
 from portable.cli.session import Session
 from portable.cli.spec import print_warnings
 
@@ -70,7 +70,7 @@ def export() -> None:
 
 @command("score", "portable export score -o score.yaml\nportable export score shop.yaml --workload web")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False), required=False)
-@click.option("-e", "--environment", type=Environment(), help="An environment of the spec.")
+@ENVIRONMENT
 @click.option("--workload", type=WorkloadName(), help="Which one, where the spec has several.")
 @click.option(
     "-o", "target", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Default: standard output."

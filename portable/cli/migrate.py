@@ -296,7 +296,7 @@ def _end(request: Request, words: str) -> End:
     cloud, slash, cluster = words.partition("/")
     if not cloud or (slash and not cluster):
         raise UsageError(f"{words!r} is no CLOUD or CLOUD/CLUSTER", fix="for example `gcp` or `gcp/shop-2`")
-    home = open_target(replace(request, cloud=cloud, cluster=cluster or None)).home
+    home = open_target(replace(request, cloud=cloud, cluster=cluster or None), images=False).home
     return End(home.cloud, home.cluster)
 
 

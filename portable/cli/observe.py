@@ -136,7 +136,7 @@ def logs(
     session.streaming = session.json
     if follow and previous:
         raise UsageError("--follow and --previous exclude each other", fix="the previous run has ended: leave out -f")
-    target = open_target(request)
+    target = open_target(request, images=False)
     objects = compile_target(target)
     for name in workloads:
         _require_workload(objects, name)
@@ -197,7 +197,7 @@ def open_(
     from portable.target import compile_target, open_target
 
     session: Session = ctx.obj
-    target = open_target(request)
+    target = open_target(request, images=False)
     objects = compile_target(target)
     _require_workload(objects, workload)
     found = [address for address in addresses(target, objects) if address.workload == workload]

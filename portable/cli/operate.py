@@ -155,7 +155,7 @@ def exec_(
     from portable.exec import choose_container, command_for, process
     from portable.target import compile_target, connect, open_target
 
-    target = open_target(request)
+    target = open_target(request, images=False)
     objects = compile_target(target)
     tty = not (no_tty or session.json) and sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty()
     with connect(target) as kube:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from portable.cli.options import Cloud, Environment, command
+from portable.cli.options import ENVIRONMENT, Cloud, command
 from portable.cli.session import Session
 from portable.cli.spec import print_warnings
 
@@ -134,7 +134,7 @@ def lint(context: click.Context, file: Path | None, strict: bool) -> int:
 
 @command("compare", "portable compare\nportable compare -e prod --only aws --only gke")
 @click.argument("file", type=_FILE, required=False)
-@click.option("-e", "--environment", type=Environment(), help="An environment of the spec.")
+@ENVIRONMENT
 @click.option("--only", "clouds", type=Cloud(), multiple=True, help="This cloud; may be repeated; default: every one.")
 @click.pass_obj
 def compare(session: Session, file: Path | None, environment: str | None, clouds: tuple[str, ...]) -> None:

@@ -57,7 +57,7 @@ def set_(session: Session, name: str, request: Request, keys: tuple[str, ...], f
     from portable.secrets import set_secret, user_keys
     from portable.target import compile_target, connect, open_target
 
-    target = open_target(request)
+    target = open_target(request, images=False)
     objects = compile_target(target)
     wanted = keys or user_keys(target.app, objects, name)
     values = _read_values(session, name, wanted, files)
@@ -90,7 +90,7 @@ def rotate(session: Session, name: str, request: Request, keys: tuple[str, ...],
     from portable.target import compile_target, open_target
     from portable.terminal.operate import print_rotated
 
-    target = open_target(request)
+    target = open_target(request, images=False)
     values: dict[str, bytes] | None = None
     if not isinstance(target.app.resources.get(name), Database):
         from portable.secrets import user_keys
@@ -121,7 +121,7 @@ def list_(session: Session, request: Request) -> None:
     from portable.secrets import list_secrets
     from portable.target import compile_target, connect, open_target
 
-    target = open_target(request)
+    target = open_target(request, images=False)
     objects = compile_target(target)
     try:
         with connect(target) as kube:

@@ -207,7 +207,7 @@ def _stamp(scope: Scope, item: Item, template: dict[str, Any]) -> CompiledWorklo
     metadata["annotations"] = dict(sorted({**annotations, names.DIGEST_ANNOTATION: found}.items()))
     if item.manifest["kind"] == "Job":
         item.manifest["metadata"]["name"] += f"-{found[:8]}"
-    images = [container["image"] for container in _containers(spec)]
+    images = [container["image"] for container in containers(spec)]
     name = item.workload or ""
     workload = scope.app.workloads.get(name)
     if workload is None:
@@ -228,7 +228,7 @@ def _stamp(scope: Scope, item: Item, template: dict[str, Any]) -> CompiledWorklo
     )
 
 
-def _containers(spec: Mapping[str, Any]) -> list[dict[str, Any]]:
+def containers(spec: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [*spec.get("initContainers", ()), *spec["containers"]]
 
 
@@ -236,7 +236,7 @@ def _image_annotations(scope: Scope, spec: Mapping[str, Any]) -> dict[str, str]:
     known = scope.image_digests
     return {
         names.IMAGE_ANNOTATION + container["name"]: known[container["image"]]
-        for container in _containers(spec)
+        for container in containers(spec)
         if container["image"] in known
     }
 

@@ -11,6 +11,7 @@ import shlex
 from collections.abc import Mapping
 
 from portable.compile.objects import ExpectedSecret, GeneratedSecret, Objects
+from portable.situation import namespace_labels
 
 # A part of a template: `portable.compile.objects.GeneratedSecret`.
 _PART = re.compile(r"\$\$|\$\{(?:([^}/]+)/)?([^}]+)\}")
@@ -65,7 +66,7 @@ def script(objects: Objects) -> str:
     """The script for one cloud's objects; empty where the app needs no Secret."""
     if not objects.generated and not objects.expected:
         return ""
-    labels = _app_labels(objects)
+    labels = namespace_labels(objects)
     parts = [_HEAD.format(namespace=shlex.quote(objects.namespace))]
     parts += [_make(secret.name, secret.type, labels, _values(secret)) for secret in objects.expected]
     # in their order those with values of their own come first: others are composed from them
@@ -74,13 +75,6 @@ def script(objects: Objects) -> str:
         for secret in objects.generated
     ]
     return "\n".join(parts)
-
-
-def _app_labels(objects: Objects) -> dict[str, str]:
-    """What every object of the app carries: the namespace's labels but those of Pod Security."""
-    namespace = next(item.manifest for item in objects.items if item.manifest["kind"] == "Namespace")
-    labels: dict[str, str] = namespace["metadata"].get("labels", {})
-    return {key: value for key, value in labels.items() if not key.startswith("pod-security.")}
 
 
 def _make(name: str, kind: str, labels: Mapping[str, str], values: Mapping[str, str]) -> str:

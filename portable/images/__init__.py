@@ -6,9 +6,3 @@ builders   Docker, Podman, Buildah: found, run, their images taken out as archiv
 crane      copies and pushes between archives and registries, without a daemon
 delivery   built images into the cluster's nodes or its cloud's registry, pinned by digest
 """
-
-from __future__ import annotations
-
-from portable.images.crane import copy
-
-__all__ = ["copy"]

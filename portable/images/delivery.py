@@ -28,12 +28,11 @@ STEP = "images"
 
 @dataclass(frozen=True)
 class Built:
-    """What became of one image. `reference`: by digest, where it was delivered; `built` False: it was there already."""
+    """What became of one image. `built` False: it was there already."""
 
     name: str
     workloads: tuple[str, ...]
     built: bool
-    reference: str = ""
 
 
 def images_of(target: Target) -> list[Wanted]:
@@ -41,17 +40,17 @@ def images_of(target: Target) -> list[Wanted]:
     return wanted(target.app, local=isinstance(target.provider, LocalImages))
 
 
-def build_images(target: Target, emit: Emit, *, skip: Sequence[str] = ()) -> tuple[Built, ...]:
-    """Builds what the builder here does not have yet, but for the names in `skip`.
+def build_images(target: Target, emit: Emit) -> tuple[Built, ...]:
+    """Builds what the builder here does not have yet.
 
     Raises BuildFailed, ToolError where there is no builder, UsageError where it cannot build what is asked for.
     """
-    found = [image for image in images_of(target) if image.name not in skip]
+    found = images_of(target)
     if not found:
         return ()
     with step(emit, "build", "building images") as progress:
         builder = builders.find()
-        made = tuple(Built(image.name, _workloads(image), _build(builder, image, progress)) for image in found)
+        made = tuple(Built(image.name, image.workloads, _build(builder, image, progress)) for image in found)
         if not any(image.built for image in made):
             progress.skip("nothing that they are built from has changed")
         return made
@@ -63,18 +62,6 @@ def _build(builder: builders.Builder, image: Wanted, progress: Progress) -> bool
     progress.note(f"{image.title}: building with {builder.title}")
     builders.build(builder, image, progress.emit, step=progress.name)
     return True
-
-
-def _workloads(image: Wanted) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(workload for workload, _ in image.containers))
-
-
-def delivered(target: Target) -> dict[str, str]:
-    """name -> reference by digest, of the built images that are in the cluster's nodes already. A registry is not asked."""
-    images = images_of(target)
-    if not images or not isinstance(target.provider, ImageArchives):
-        return {}
-    return dict(target.provider.held_images(target.app.cluster, [image.name for image in images]))
 
 
 def deliver(target: Target, emit: Emit) -> Target:
@@ -102,8 +89,9 @@ def _into_nodes(
     if not lacking:
         progress.skip("the nodes have them")
         return held
+    builder = builders.find()
     for image in lacking:
-        with _archive(target, image, emit) as archive:
+        with _archive(builder, image, emit) as archive:
             progress.note(f"loading {image.name}")
             provider.load_archive(cluster, archive, image.name, emit)
     return provider.held_images(cluster, names)
@@ -115,7 +103,7 @@ def _into_registry(target: Target, image: Wanted, emit: Emit, progress: Progress
     if found is not None:
         progress.note(f"{where} is there")
         return f"{where}@{found}"
-    with _archive(target, image, emit) as archive:
+    with _archive(builders.find(), image, emit) as archive:
         return crane.push(archive, where, logins, emit=emit, step=progress.name)
 
 
@@ -134,9 +122,8 @@ def destination(target: Target, image: Wanted, emit: Emit) -> tuple[str, tuple[R
 
 
 @contextmanager
-def _archive(target: Target, image: Wanted, emit: Emit) -> Iterator[Path]:
+def _archive(builder: builders.Builder, image: Wanted, emit: Emit) -> Iterator[Path]:
     """The image out of the builder, built now if the builder does not have it."""
-    builder = builders.find()
     if not builders.has(builder, image):
         with step(emit, "build", "building images") as progress:
             _build(builder, image, progress)

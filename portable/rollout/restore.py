@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from portable.compile.app import pod_template
+from portable.compile.app import containers, pod_template
 from portable.compile.names import DIGEST_ANNOTATION, IMAGE_ANNOTATION, SECRET_ANNOTATION, digest
 from portable.compile.objects import CompiledWorkload, Item, Objects, logical_name
 from portable.provider import KubeObject
@@ -90,10 +90,6 @@ def needs(objects: Objects) -> Iterator[Needed]:
             if f"{needed.kind}/{needed.name}" not in brought and needed not in seen:
                 seen.add(needed)
                 yield needed
-
-
-def containers(pod: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return [*pod.get("initContainers", ()), *pod["containers"]]
 
 
 def _manifests(items: Iterable[Item]) -> dict[str, KubeObject]:

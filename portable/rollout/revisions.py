@@ -190,10 +190,14 @@ def revisions(kube: Kube, namespace: str) -> list[Revision]:
     return [_decode(secret) for _, secret in _found(kube, namespace)]
 
 
-def revisions_of(secrets: Iterable[KubeObject]) -> list[Revision]:
-    """As `revisions`, of Secrets that have been read already; the others among them are passed over."""
-    kept = [secret for secret in secrets if NUMBER_LABEL in (secret["metadata"].get("labels") or {})]
-    return [_decode(secret) for _, secret in _by_number(kept)]
+def last_of(secrets: Iterable[KubeObject]) -> tuple[Revision, int] | None:
+    """(the last revision, the number of the last good one or 0) of Secrets that have been read already; others among them are
+    passed over. Only that one is unpacked: the rest stands in labels."""
+    kept = _by_number(secret for secret in secrets if NUMBER_LABEL in (secret["metadata"].get("labels") or {}))
+    if not kept:
+        return None
+    good = [number for number, secret in kept if secret["metadata"]["labels"].get(STATUS_LABEL) == "good"]
+    return _decode(kept[-1][1]), good[-1] if good else 0
 
 
 def last_good(kube: Kube, namespace: str, *, before: int | None = None) -> Revision | None:
@@ -317,6 +321,7 @@ __all__: Sequence[str] = [
     "Revision",
     "RevisionStatus",
     "last_good",
+    "last_of",
     "mark",
     "names_needed",
     "note",
@@ -324,5 +329,4 @@ __all__: Sequence[str] = [
     "prune",
     "record",
     "revisions",
-    "revisions_of",
 ]

@@ -12,7 +12,8 @@ import pytest
 from portable import tools
 from portable.errors import ProviderError
 from portable.events import nowhere
-from portable.images import copy, crane
+from portable.images import crane
+from portable.images.crane import copy
 from portable.provider import RegistryLogin
 from portable.tools.crane import CRANE
 from tests import oci
