@@ -25,23 +25,16 @@ def has_the_capability(registry: Registry, cluster: Cluster) -> None:
     assert isinstance(registry, Registry), "a method of the protocol is missing"
 
 
-def names_a_repository_without_making_it(registry: Registry, cluster: Cluster) -> None:
-    name = registry.repository(cluster, NAME)
-    assert name.endswith(f"/{NAME}")
-    assert "." in name.partition("/")[0] or ":" in name.partition("/")[0], "it begins with a host"
-    assert image_fault(f"{name}:1.0") is None
-    assert registry.repository(cluster, NAME) == name
-
-
 def makes_a_repository_once_and_says_what_it_costs(registry: Registry, cluster: Cluster) -> None:
     said: list[Event] = []
     made = registry.ensure_repository(cluster, NAME, said.append)
     assert made.endswith(f"/{NAME}")
+    assert "." in made.partition("/")[0] or ":" in made.partition("/")[0], "it begins with a host"
+    assert image_fault(f"{made}:1.0") is None
     assert any(isinstance(event, Notice) and "cost" in event.message for event in said)
     said.clear()
     assert registry.ensure_repository(cluster, NAME, said.append) == made, "may be repeated"
     assert not [event for event in said if isinstance(event, Notice)], "it was there"
-    assert registry.repository(cluster, NAME) == made
 
 
 def logs_in_without_showing_the_password(registry: Registry, cluster: Cluster) -> None:
@@ -61,7 +54,6 @@ def owns_what_it_made_and_nothing_public(registry: Registry, cluster: Cluster) -
 
 REGISTRY: tuple[Promise, ...] = (
     has_the_capability,
-    names_a_repository_without_making_it,
     makes_a_repository_once_and_says_what_it_costs,
     logs_in_without_showing_the_password,
     owns_what_it_made_and_nothing_public,

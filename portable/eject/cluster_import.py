@@ -27,7 +27,7 @@ def files(target: Target, request: Request, emit: Emit) -> Part:
         return Part({}, (f"there is no cluster of {name} in the state: clusters/{name} is not written",))
     found, nameless = [], []
     for each in known:
-        native = provider.native_resources(each.type, each.name, each.id, dict(each.inputs), dict(each.outputs))
+        native = provider.native_resources(each.type, each.name, dict(each.inputs), dict(each.outputs))
         found += [{"type": one.type, "name": one.name, "id": one.id} for one in native]
         nameless += [] if native else [each.name]
     notes = [

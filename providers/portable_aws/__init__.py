@@ -158,11 +158,6 @@ class Aws:
 
     # -- Registry --------------------------------------------------------------------------------------------------
 
-    def repository(self, cluster: Cluster, name: str) -> str:
-        from portable_aws import registry
-
-        return registry.repository(self._sdk, self._sdk.region(cluster), name)
-
     def ensure_repository(self, cluster: Cluster, name: str, emit: Emit) -> str:
         from portable_aws import registry
 
@@ -194,9 +189,7 @@ class Aws:
 
     # -- NativeResources -------------------------------------------------------------------------------------------
 
-    def native_resources(
-        self, type: str, name: str, object_id: str, inputs: Inputs, outputs: Outputs
-    ) -> Sequence[NativeResource]:
+    def native_resources(self, type: str, name: str, inputs: Inputs, outputs: Outputs) -> Sequence[NativeResource]:
         from portable_aws import native
 
-        return native.native_resources(type, name, object_id, inputs, outputs)
+        return native.native_resources(type, name, inputs, outputs)

@@ -11,9 +11,7 @@ from portable.provider import Inputs, NativeResource, Outputs
 from portable_aws.stack import PREFIX
 
 
-def native_resources(
-    type: str, name: str, object_id: str, inputs: Inputs, outputs: Outputs
-) -> Sequence[NativeResource]:
+def native_resources(type: str, name: str, inputs: Inputs, outputs: Outputs) -> Sequence[NativeResource]:
     kind = type.removeprefix(PREFIX)
     if kind in _BY_ID:
         return [NativeResource(_BY_ID[kind], name, outputs["id"])]

@@ -56,13 +56,6 @@ _LIFECYCLE = {
 }
 
 
-def repository(sdk: Sdk, region: str, name: str) -> str:
-    with explained(sdk):
-        account = sdk.client("sts", region).get_caller_identity()["Account"]
-    domain = "amazonaws.com.cn" if sdk.partition(region) == "aws-cn" else "amazonaws.com"
-    return f"{account}.dkr.ecr.{region}.{domain}/{PREFIX}{name}"
-
-
 def ensure_repository(sdk: Sdk, region: str, name: str, emit: Emit) -> str:
     """Made with immutable tags and a scan of what is pushed; one that is there is used as it is."""
     wanted = f"{PREFIX}{name}"

@@ -154,11 +154,6 @@ class Azure:
 
     # -- Registry --------------------------------------------------------------------------------------------------
 
-    def repository(self, cluster: Cluster, name: str) -> str:
-        from portable_azure import registry
-
-        return registry.repository(self._session, cluster, name)
-
     def ensure_repository(self, cluster: Cluster, name: str, emit: Emit) -> str:
         from portable_azure import registry
 
@@ -188,9 +183,7 @@ class Azure:
 
     # -- NativeResources -------------------------------------------------------------------------------------------
 
-    def native_resources(
-        self, type: str, name: str, object_id: str, inputs: Inputs, outputs: Outputs
-    ) -> Sequence[NativeResource]:
+    def native_resources(self, type: str, name: str, inputs: Inputs, outputs: Outputs) -> Sequence[NativeResource]:
         from portable_azure import native
 
-        return native.native_resources(type, name, object_id, inputs, outputs)
+        return native.native_resources(type, name, inputs, outputs)

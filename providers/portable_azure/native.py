@@ -19,9 +19,7 @@ _TYPES = {
 }
 
 
-def native_resources(
-    type: str, name: str, object_id: str, inputs: Inputs, outputs: Outputs
-) -> Sequence[NativeResource]:
+def native_resources(type: str, name: str, inputs: Inputs, outputs: Outputs) -> Sequence[NativeResource]:
     kind = type.removeprefix(PREFIX)
     if kind == "AuditLog":
         # without the diagnostic setting that fills it: a new one is made in a moment, and holds nothing

@@ -46,16 +46,6 @@ def name(session: Session, location: str) -> str:
     return f"portable{hashlib.sha256(f'{session.subscription} {location}'.lower().encode()).hexdigest()[:16]}"
 
 
-def repository(session: Session, cluster: Cluster, wanted: str) -> str:
-    live = _live(session, _id(session, configuration.location(cluster.region)))
-    server = (
-        live["properties"]["loginServer"]
-        if live
-        else f"{name(session, configuration.location(cluster.region))}.azurecr.io"
-    )
-    return f"{server}/{wanted}"
-
-
 def ensure_repository(session: Session, cluster: Cluster, wanted: str, emit: Emit) -> str:
     """The registry is there, and the cluster's nodes may pull from it."""
     location = configuration.location(cluster.region)

@@ -149,11 +149,6 @@ class Gcp:
 
     # -- Registry --------------------------------------------------------------------------------------------------
 
-    def repository(self, cluster: Cluster, name: str) -> str:
-        from portable_gcp import registry
-
-        return registry.repository(self._place(cluster), name)
-
     def ensure_repository(self, cluster: Cluster, name: str, emit: Emit) -> str:
         from portable_gcp import registry
 
@@ -199,9 +194,7 @@ class Gcp:
 
     # -- NativeResources -------------------------------------------------------------------------------------------
 
-    def native_resources(
-        self, type: str, name: str, object_id: str, inputs: Inputs, outputs: Outputs
-    ) -> Sequence[NativeResource]:
+    def native_resources(self, type: str, name: str, inputs: Inputs, outputs: Outputs) -> Sequence[NativeResource]:
         from portable_gcp import native
 
-        return native.native_resources(type, name, object_id, inputs, outputs)
+        return native.native_resources(type, name, inputs, outputs)

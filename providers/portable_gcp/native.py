@@ -14,9 +14,7 @@ from portable_gcp.network import NAT
 PREFIX = "portable:gcp:"
 
 
-def native_resources(
-    type: str, name: str, object_id: str, inputs: Inputs, outputs: Outputs
-) -> Sequence[NativeResource]:
+def native_resources(type: str, name: str, inputs: Inputs, outputs: Outputs) -> Sequence[NativeResource]:
     project, region, called = inputs["project"], inputs["region"], inputs["name"]
     regional = f"projects/{project}/regions/{region}"
     match type.removeprefix(PREFIX):

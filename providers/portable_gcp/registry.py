@@ -28,11 +28,6 @@ def server(place: Place) -> str:
     return f"{place.region}-docker.pkg.dev"
 
 
-def repository(place: Place, name: str) -> str:
-    """A project of a domain ("example.com:shop") stands in names as two words."""
-    return f"{server(place)}/{place.project.replace(':', '/')}/{REPOSITORY}/{name}"
-
-
 def ensure_repository(google: Google, place: Place, name: str, emit: Emit) -> str:
     at = {"project": place.project, "location": place.region}
     if _live(google, at) is None:
@@ -43,7 +38,8 @@ def ensure_repository(google: Google, place: Place, name: str, emit: Emit) -> st
                 "and outlives the cluster"
             )
         )
-    return repository(place, name)
+    # a project of a domain ("example.com:shop") stands in names as two words
+    return f"{server(place)}/{place.project.replace(':', '/')}/{REPOSITORY}/{name}"
 
 
 def login(google: Google, place: Place) -> RegistryLogin:

@@ -37,11 +37,8 @@ class Cloud:
     title: str = "a cloud"
     name: str = "cloud"
 
-    def repository(self, cluster: Cluster, name: str) -> str:
-        return f"{self.at.server}/{name}"
-
     def ensure_repository(self, cluster: Cluster, name: str, emit: Emit) -> str:
-        return self.repository(cluster, name)
+        return f"{self.at.server}/{name}"
 
     def registry_login(self, cluster: Cluster) -> RegistryLogin:
         return self.at.login or RegistryLogin(self.at.server, "nobody", "")

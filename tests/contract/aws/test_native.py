@@ -80,7 +80,7 @@ def test_every_resource_has_native_ones_that_are_there(world: World, cluster: An
     provider = world.provider()
     names: list[str] = []
     for name, kept in world.stack().state.items():
-        native = provider.native_resources(kept["type"], name, kept["id"], kept["inputs"], kept["outputs"])
+        native = provider.native_resources(kept["type"], name, kept["inputs"], kept["outputs"])
         assert native, f"nothing official stands for {name}"
         for each in native:
             assert THERE[each.type](each.id), f"{each.type} {each.id} is not there"

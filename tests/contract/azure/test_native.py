@@ -27,7 +27,7 @@ def test_every_resource_has_a_native_one_that_is_there(bench: Bench) -> None:
     plugin, state = bench.plugin(), bench.stack().state
     found: dict[str, NativeResource] = {}
     for name, kept in state.items():
-        (found[name],) = plugin.native_resources(kept["type"], name, kept["id"], kept["inputs"], kept["outputs"])
+        (found[name],) = plugin.native_resources(kept["type"], name, kept["inputs"], kept["outputs"])
     assert {name: each.type for name, each in found.items()} == TYPES
     for name, each in found.items():
         assert each.id.startswith("/subscriptions/")
@@ -41,4 +41,4 @@ def test_a_role_that_was_there_before_is_not_taken_over(bench: Bench) -> None:
     bench.up(replace(STANDARD, pools={}))
     kept = bench.stack().state["disks"]
     outputs = {**kept["outputs"], "foreign": True}
-    assert bench.plugin().native_resources(kept["type"], "disks", kept["id"], kept["inputs"], outputs) == []
+    assert bench.plugin().native_resources(kept["type"], "disks", kept["inputs"], outputs) == []

@@ -14,7 +14,7 @@ def test_every_resource_has_native_ones(google: World) -> None:
     google.up(Cluster("shop", pools={"default": Nodes(2, cpu="2", memory="8Gi")}, private=True))
     found: dict[str, list[tuple[str, str]]] = {}
     for name, kept in google.stack.state.items():
-        native = google.plugin.native_resources(kept["type"], name, kept["id"], kept["inputs"], kept["outputs"])
+        native = google.plugin.native_resources(kept["type"], name, kept["inputs"], kept["outputs"])
         found[name] = [(each.type, each.id) for each in native]
         assert native
     state = google.stack.state

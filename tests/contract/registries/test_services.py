@@ -37,11 +37,6 @@ def test_the_clouds_own_names(service: Service) -> None:
         assert login.server == made.partition("/")[0]
 
 
-def test_a_name_is_told_without_making_anything(service: Service) -> None:
-    service.registry.repository(service.cluster, NAME)
-    assert not [call for call in service.calls if "Create" in call or "create" in call]
-
-
 def test_its_own_images_are_its_own(tmp_path: Path) -> None:
     own = {
         "ecr": "123456789012.dkr.ecr.eu-central-1.amazonaws.com/portable/shop/web:1",
@@ -103,7 +98,7 @@ def test_acr_as_microsofts_own_client_sees_it(tmp_path: Path) -> None:
 def test_other_regions_have_other_registries(tmp_path: Path) -> None:
     for name in ("ecr", "artifact-registry"):
         with SERVICES[name](tmp_path) as service:
-            elsewhere = service.registry.repository(Cluster("shop", region="us-east-1"), NAME)
+            elsewhere = service.registry.ensure_repository(Cluster("shop", region="us-east-1"), NAME, nowhere)
             assert "us-east-1" in elsewhere
 
 

@@ -268,9 +268,6 @@ def test_an_image_is_pushed_to_the_clouds_registry_once(tmp_path: Path, monkeypa
 class CloudRegistry:
     title = "a cloud"
 
-    def repository(self, _cluster: Any, name: str) -> str:
-        return f"cloud.example/{name}"
-
     def ensure_repository(self, _cluster: Any, name: str, _emit: Any) -> str:
         return f"cloud.example/{name}"
 
