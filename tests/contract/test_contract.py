@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from portable.provider import load_provider
+from portable.provider import Leftover, load_provider
 from portable.spec.model import Cluster, Nodes
 from portable.testing import (
     CLUSTER,
@@ -17,10 +17,12 @@ from portable.testing import (
     Case,
     Promise,
     a_creation_that_broke_off_is_carried_on,
+    a_living_cluster_is_not_swept,
     check_provider,
     costs_nothing_to_load,
     destroy_leaves_nothing_and_may_be_repeated,
     has_resources_that_are_data,
+    what_a_lost_cluster_leaves_is_swept,
 )
 
 pytestmark = pytest.mark.contract
@@ -104,4 +106,24 @@ def test_a_plugin_that_leaves_something_is_found_out(acme: Case, monkeypatch: py
     monkeypatch.setattr(resources.NetworkType, "delete", lambda *_given: None)
     with pytest.raises(AssertionError):
         destroy_leaves_nothing_and_may_be_repeated(acme)
+    assert acme.leftovers() == ["networks/shop.json"]
+
+
+def test_a_plugin_that_sweeps_what_a_cluster_stands_on_is_found_out(
+    acme: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from portable_acme import sweep  # type: ignore[import-not-found]
+
+    network = [Leftover(sweep.NETWORK, acme.cluster.name)]
+    monkeypatch.setattr(sweep, "leftovers", lambda _cluster: network)
+    with pytest.raises(AssertionError, match="of a cluster that lives"):
+        a_living_cluster_is_not_swept(acme)
+
+
+def test_a_plugin_that_does_not_find_what_is_left_is_found_out(acme: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    from portable_acme import sweep  # type: ignore[import-not-found]
+
+    monkeypatch.setattr(sweep, "leftovers", lambda _cluster: [])
+    with pytest.raises(AssertionError):
+        what_a_lost_cluster_leaves_is_swept(acme)
     assert acme.leftovers() == ["networks/shop.json"]

@@ -9,7 +9,7 @@ import pytest
 
 from portable.events import nowhere
 from portable.spec.model import Cluster
-from portable.testing_registry import NAME, REGISTRY, Promise
+from portable.testing.registry import NAME, REGISTRY, Promise
 from tests.contract.registries.services import REGION, SERVICES, Service
 
 pytestmark = pytest.mark.contract

@@ -97,14 +97,14 @@ class Acme:
     # -- Sweep -----------------------------------------------------------------------------------------------------
 
     def leftovers(self, cluster: Cluster) -> Sequence[Leftover]:
-        from portable_acme import disks
+        from portable_acme import sweep
 
-        return disks.leftovers(cluster.name)
+        return sweep.leftovers(cluster.name)
 
     def remove(self, cluster: Cluster, leftover: Leftover, emit: Emit) -> str:
-        from portable_acme import disks
+        from portable_acme import sweep
 
-        return disks.remove(leftover)
+        return sweep.remove(leftover)
 
     # -- KeptData, KeptVolumes -------------------------------------------------------------------------------------
 

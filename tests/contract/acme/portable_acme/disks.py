@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from portable.provider import KubeObject, Leftover
-from portable_acme.account import acme, described
+from portable.provider import KubeObject
+from portable_acme.account import acme
 
 COST = "0.01 acorns per hour"
 
@@ -15,23 +15,6 @@ def of(cluster: str, namespace: str = "") -> list[dict[str, Any]]:
     with acme() as client:
         disks = [disk for disk in client.list("disks") if disk["cluster"] == cluster]
     return [disk for disk in disks if not namespace or disk["claim"].partition("/")[0] == namespace]
-
-
-def leftovers(cluster: str) -> Sequence[Leftover]:
-    return [
-        Leftover("disk", disk["name"], detail=disk["claim"], data=bool(disk["claim"]), cost=COST)
-        for disk in of(cluster)
-    ]
-
-
-def remove(leftover: Leftover) -> str:
-    with acme() as client:
-        found = described(client, "disks", leftover.id)
-        if found is not None and found.get("held"):
-            return f"it is held by {found['held']}"
-        if found is not None:
-            client.delete("disks", leftover.id)
-    return ""
 
 
 def kept(cluster: str, namespace: str) -> Sequence[str]:

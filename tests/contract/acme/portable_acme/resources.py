@@ -58,7 +58,7 @@ class NetworkType:
         return outputs
 
     def delete(self, object_id: str, outputs: Outputs, emit: Emit) -> None:
-        _delete("networks", object_id)
+        delete("networks", object_id)
 
 
 class ClusterType:
@@ -117,7 +117,7 @@ class ClusterType:
         return found
 
     def delete(self, object_id: str, outputs: Outputs, emit: Emit) -> None:
-        _delete("clusters", object_id)
+        delete("clusters", object_id)
 
     def _ready(self, client: Client, name: str, emit: Emit) -> Outputs:
         def check() -> Outputs | Pending:
@@ -145,7 +145,8 @@ def _outputs(found: Mapping[str, Any]) -> Outputs:
     return {key: found[key] for key in ("name", "network", "version", "pools", "uid")}
 
 
-def _delete(kind: Literal["networks", "clusters"], name: str) -> None:
+def delete(kind: Literal["networks", "clusters"], name: str) -> None:
+    """Fine where it is gone; what is not ours is not touched."""
     with acme() as client:
         found = described(client, kind, name)
         if found is None or not ours(found):

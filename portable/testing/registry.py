@@ -1,4 +1,4 @@
-"""What every `Registry` of a plugin promises, for its author's tests: beside `portable.testing`, against a cloud or its stand-in.
+"""What every `Registry` of a plugin promises, for its author's tests, against a cloud or its stand-in.
 
 @pytest.mark.parametrize("promise", REGISTRY, ids=lambda promise: promise.__name__)
 def test_registry(promise, empty_cloud):
