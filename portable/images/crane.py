@@ -61,7 +61,7 @@ def copy(
 def push(
     archive: Path, target: str, logins: Sequence[RegistryLogin] = (), *, emit: Emit = nowhere, step: str = "images"
 ) -> str:
-    """Pushes an archive of `portable.images.builders.saved` as `target` ("HOST/PATH:TAG"); returns "HOST/PATH:TAG@sha256:..."."""
+    """Pushes an archive of `portable.images.stores.saved` as `target` ("HOST/PATH:TAG"); returns "HOST/PATH:TAG@sha256:..."."""
     _run(["push", str(archive), target], logins, emit, step, what=f"pushing {target}")
     found = digest(target, logins)
     if found is None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from portable.errors import UsageError
-from portable.images import builders, crane
+from portable.images import builders, building, crane
 from portable.images.wanted import Wanted, wanted
 from portable.provider import ImageArchives, LocalImages, Registry
 from portable.spec.image_builds import LOCAL
@@ -57,10 +57,10 @@ def build_images(target: Target, emit: Emit) -> tuple[Built, ...]:
 
 
 def _build(builder: builders.Builder, image: Wanted, progress: Progress) -> bool:
-    if builders.has(builder, image):
+    if building.has(builder, image):
         return False
     progress.note(f"{image.title}: building with {builder.title}")
-    builders.build(builder, image, progress.emit, step=progress.name)
+    building.build(builder, image, progress.emit, step=progress.name)
     return True
 
 
@@ -83,18 +83,18 @@ def deliver(target: Target, emit: Emit) -> Target:
 def _into_nodes(
     target: Target, provider: ImageArchives, images: Sequence[Wanted], emit: Emit, progress: Progress
 ) -> Mapping[str, str]:
-    cluster, names = target.app.cluster, [image.name for image in images]
-    held = provider.held_images(cluster, names)
+    cluster = target.app.cluster
+    held = provider.held_images(cluster, [image.name for image in images])
     lacking = [image for image in images if image.name not in held]
     if not lacking:
         progress.skip("the nodes have them")
         return held
-    builder = builders.find()
+    builder, loaded = builders.find(), dict(held)
     for image in lacking:
         with _archive(builder, image, emit) as archive:
             progress.note(f"loading {image.name}")
-            provider.load_archive(cluster, archive, image.name, emit)
-    return provider.held_images(cluster, names)
+            loaded[image.name] = provider.load_archive(cluster, archive, image.name, emit)
+    return loaded
 
 
 def _into_registry(target: Target, image: Wanted, emit: Emit, progress: Progress) -> str:
@@ -124,8 +124,8 @@ def destination(target: Target, image: Wanted, emit: Emit) -> tuple[str, tuple[R
 @contextmanager
 def _archive(builder: builders.Builder, image: Wanted, emit: Emit) -> Iterator[Path]:
     """The image out of the builder, built now if the builder does not have it."""
-    if not builders.has(builder, image):
+    if not building.has(builder, image):
         with step(emit, "build", "building images") as progress:
             _build(builder, image, progress)
-    with builders.saved(builder, image) as archive:
+    with building.saved(builder, image) as archive:
         yield archive

@@ -35,8 +35,8 @@ class ImageArchives(Protocol):
         """image ("NAME:TAG") -> reference by digest to run it by, for those of `images` that every node has."""
         ...
 
-    def load_archive(self, cluster: Cluster, archive: Path, image: str, emit: Emit) -> None:
-        """Afterwards every node has the archive's one image as `image`, for `held_images` to tell."""
+    def load_archive(self, cluster: Cluster, archive: Path, image: str, emit: Emit) -> str:
+        """Afterwards every node has the archive's one image as `image`; returns the reference that `held_images` then tells."""
         ...
 
 

@@ -4,8 +4,7 @@ This module stays light: what needs Docker, kind or cryptography is imported by 
 
     cluster, addons            the two resources of the cluster stack
     lifecycle, kind, docker    how a cluster is asked, made, started again
-    images, archives, other_stores
-                               what is built on this machine, into the nodes
+    images, archives           what is built on this machine, into the nodes
     database_images            what runs in it without a registry
     routes, authority, ports   how it is reached, with TLS
     kept_data, record, folders what stays on this machine
@@ -105,10 +104,10 @@ class Kind:
 
         return archives.held(cluster.name, images)
 
-    def load_archive(self, cluster: Cluster, archive: Path, image: str, emit: Emit) -> None:
+    def load_archive(self, cluster: Cluster, archive: Path, image: str, emit: Emit) -> str:
         from portable_kind import archives
 
-        archives.load(cluster.name, archive, image)
+        return archives.load(cluster.name, archive, image)
 
     # -- LiveFiles -------------------------------------------------------------------------------------------------
 

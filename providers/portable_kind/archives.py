@@ -47,14 +47,15 @@ def pinned_name(image: str, digest: str) -> str:
     return f"{canonical(image).rpartition(':')[0]}@{digest}"
 
 
-def load(cluster_name: str, archive: Path, image: str) -> None:
-    """Loads the archive's one image into every node as `image`. Raises ProviderError, ClusterGone."""
+def load(cluster_name: str, archive: Path, image: str) -> str:
+    """Loads the archive's one image into every node as `image`; returns its reference by digest. Raises ProviderError, ClusterGone."""
     nodes = _nodes(cluster_name)
     if not nodes:
         raise ClusterGone(f"there is no kind cluster {cluster_name}", fix="run `portable up --cloud kind`")
     with ThreadPoolExecutor(max_workers=4) as pool:
-        for _ in pool.map(lambda node: _load_into(node, archive, image), nodes):
-            pass
+        digests = set(pool.map(lambda node: _load_into(node, archive, image), nodes))
+    assert len(digests) == 1, "of one archive every node makes the same image"
+    return f"{image}@{digests.pop()}"
 
 
 def write_files(node: str, container: str, archive: bytes) -> None:
@@ -67,7 +68,7 @@ def _nodes(cluster_name: str) -> list[str]:
     return [node.name for node in docker.nodes(cluster_name) if node.running]
 
 
-def _load_into(node: str, archive: Path, image: str) -> None:
+def _load_into(node: str, archive: Path, image: str) -> str:
     name = canonical(image)
     command = [docker.client(), "exec", "--interactive", node, *CTR, "import", "--snapshotter=overlayfs", "-"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
@@ -89,6 +90,7 @@ def _load_into(node: str, archive: Path, image: str) -> None:
     if digest is None:
         raise ProviderError(f"{node} has taken the image {image} under another name", detail=words.strip()[-500:])
     docker.execute(node, *CTR, "tag", "--force", name, pinned_name(image, digest))
+    return digest
 
 
 def _write(archive: Path, name: str, stream: IO[bytes]) -> None:

@@ -13,10 +13,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 from portable.errors import ClusterGone, ProviderError
 from portable.events import Emit, Step
-from portable_kind import docker, other_stores
-from portable_kind.other_stores import Stored
+from portable.images import stores
+from portable.images.stores import Stored
+from portable_kind import docker
 
 STEP = "images"
+_OTHERS: tuple[stores.Store, ...] = ("podman", "buildah")
 CTR = ("ctr", "--namespace=k8s.io", "images")
 
 
@@ -40,7 +42,17 @@ def find(images: Sequence[str]) -> dict[str, str]:
 def _found(images: Sequence[str]) -> tuple[dict[str, str], dict[str, Stored]]:
     wanted = tuple(dict.fromkeys(images))
     ids = docker.image_ids(wanted)
-    return ids, other_stores.find([image for image in wanted if image not in ids])
+    return ids, _elsewhere([image for image in wanted if image not in ids and "@" not in image])
+
+
+def _elsewhere(images: Sequence[str]) -> dict[str, Stored]:
+    """Those that Podman or Buildah keeps, by their tags. The two share a store, so the first that is installed is asked."""
+    asked = stores.installed(_OTHERS)[:1]
+    if not asked or not images:
+        return {}
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        found = pool.map(lambda image: stores.find(image, asked), images)
+        return {stored.image: stored for stored in found if stored}
 
 
 def load(cluster_name: str, images: Sequence[str], emit: Emit) -> dict[str, str]:
@@ -63,9 +75,8 @@ def load(cluster_name: str, images: Sequence[str], emit: Emit) -> dict[str, str]
         dockers = [(node, mine) for node, lacked in wanted if (mine := [name for name in lacked if name in ids])]
         for _ in pool.map(lambda pair: _load_into(*pair), dockers):
             pass
-        for name in names:
-            if name in others:
-                other_stores.load(cluster_name, name, others[name])
+        for stored in (others[name] for name in names if name in others):
+            _load_from_elsewhere(cluster_name, stored)
     emit(Step(STEP, "done", detail=", ".join(names), seconds=time.monotonic() - began))
     return found
 
@@ -86,6 +97,13 @@ def is_present(image: str, image_id: str, targets: Mapping[str, str]) -> bool:
     same manifest; or, where Docker uses containerd's image store, it is the manifest's digest itself."""
     target = targets.get(canonical(image))
     return target is not None and target in (image_id, targets.get(image_id))
+
+
+def _load_from_elsewhere(cluster_name: str, stored: Stored) -> None:
+    from portable_kind import archives
+
+    with stores.saved(stored) as archive:
+        archives.load(cluster_name, archive, stored.image)
 
 
 def _load_into(node: str, images: Sequence[str]) -> None:

@@ -13,7 +13,7 @@ import pytest
 from portable import tools
 from portable.errors import UsageError
 from portable.events import Emit, Event, Step, nowhere
-from portable.images import builders, crane
+from portable.images import builders, building, crane
 from portable.images.delivery import deliver
 from portable.migrate.images import mirror
 from portable.migrate.sides import Side
@@ -168,7 +168,7 @@ def test_a_build_secret_is_read_and_left_nowhere(
     with pytest.raises(UsageError, match="npm of web is not set"):
         deliver(app, nowhere)
     monkeypatch.setenv("E1_TOKEN", "wrong")
-    with pytest.raises(builders.BuildFailed):
+    with pytest.raises(building.BuildFailed):
         deliver(app, nowhere)
     monkeypatch.setenv("E1_TOKEN", value)
     (reference,) = deliver(app, nowhere).built.values()

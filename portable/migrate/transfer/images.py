@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import tempfile
-from pathlib import Path
 
 from portable.errors import ClusterError, ToolError
 from portable.events import Emit, nowhere
@@ -48,31 +45,22 @@ def load(side: Side, emit: Emit) -> str:
 
 def _pushed(side: Side, provider: Registry, emit: Emit) -> str:
     """Its tag says what it is made of: what is there already is not sent again."""
-    from portable.images import builders, crane
+    from portable.images import crane, stores
 
-    program, cluster = builders.find().program, side.app.app.cluster
-    made_of = _run(program, "image", "inspect", "--format", "{{.Id}}", LOCAL_IMAGE)
-    where = f"{provider.ensure_repository(cluster, _REPOSITORY, emit)}:{made_of.rpartition(':')[2][:16]}"
+    stored, cluster = stores.find(LOCAL_IMAGE), side.app.app.cluster
+    if stored is None:
+        raise _not_built()
+    where = f"{provider.ensure_repository(cluster, _REPOSITORY, emit)}:{stored.id.rpartition(':')[2][:16]}"
     logins = (provider.registry_login(cluster),)
     found = crane.digest(where, logins)
     if found is not None:
         return f"{where}@{found}"
-    with tempfile.TemporaryDirectory(prefix="portable-") as folder:
-        archive = Path(folder) / "mover.tar"
-        _run(program, "save", "--output", str(archive), LOCAL_IMAGE)
+    with stores.saved(stored) as archive:
         return crane.push(archive, where, logins, emit=emit)
 
 
-def _run(program: str, *arguments: str) -> str:
-    done = subprocess.run([program, *arguments], capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise _not_built(done.stderr.strip())
-    return done.stdout.strip()
-
-
-def _not_built(detail: str = "") -> ToolError:
+def _not_built() -> ToolError:
     return ToolError(
         f"the image {LOCAL_IMAGE} is not on this machine",
-        detail=detail,
         fix="build it where there is Docker: `portable doctor --fix --cloud kind`",
     )

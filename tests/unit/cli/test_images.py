@@ -41,7 +41,7 @@ def test_no_builder_at_all(spec: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert main(["build", "--cloud", "gcp", "--output=json", str(spec)]) == 1
     error = refusal(capsys)
     assert error["message"] == "there is nothing to build images with"
-    assert [line.split(":")[0] for line in error["detail"].splitlines()] == ["docker", "podman", "buildah"]
+    assert [line.split(":")[0] for line in error["detail"].splitlines()] == ["docker", "buildctl", "podman", "buildah"]
 
 
 def test_a_builder_that_nobody_knows(
@@ -49,7 +49,7 @@ def test_a_builder_that_nobody_knows(
 ) -> None:
     monkeypatch.setenv("PORTABLE_BUILDER", "kaniko")
     assert main(["build", "--cloud", "gcp", "--output=json", str(spec)]) == 2
-    assert "docker, podman, buildah" in refusal(capsys)["fix"]
+    assert "docker, buildkit, podman, buildah" in refusal(capsys)["fix"]
 
 
 def test_the_builder_that_is_asked_for_is_the_only_one(
@@ -71,7 +71,9 @@ def test_a_platform_that_the_classic_builder_cannot_build(
     docker.chmod(0o755)
     spec.write_text(spec.read_text().replace("build: ./api", "build: {context: ./api, platforms: [linux/s390x]}"))
     assert main(["build", "--cloud", "gcp", "--output=json", str(spec)]) == 2
-    assert "not for linux/s390x" in refusal(capsys)["message"]
+    error = refusal(capsys)
+    assert "no BuildKit" in error["message"]
+    assert "linux/s390x" in error["detail"]
 
 
 def test_dev_needs_a_local_cluster(spec: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -19,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from portable.compile import names
 from portable.errors import ClusterError
 from portable.events import Transferred
-from portable.images import builders, crane
+from portable.images import crane
 from portable.kube import Kube
 from portable.migrate.sides import Side, Sides
 from portable.migrate.transfer import VolumeCopy, images, keys, levels, mover_image, objects, paths, relay
@@ -247,7 +248,7 @@ def test_an_image_is_pushed_to_the_clouds_registry_once(tmp_path: Path, monkeypa
     program = tmp_path / "docker"
     program.write_text('#!/bin/sh\n[ "$2" = inspect ] && echo sha256:0123456789abcdef0123 || echo archive > "$3"\n')
     program.chmod(0o755)
-    monkeypatch.setattr(builders, "find", lambda: builders.Builder("docker", str(program)))
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
     pushed: dict[str, str] = {}
 
     def push(archive: Path, target: str, _logins: Any, **_more: Any) -> str:
