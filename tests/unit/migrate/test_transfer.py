@@ -246,9 +246,10 @@ def test_where_an_image_cannot_come_from_is_said_with_what_to_do(
 def test_an_image_is_pushed_to_the_clouds_registry_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(images.ENVIRONMENT, raising=False)
     program = tmp_path / "docker"
-    program.write_text('#!/bin/sh\n[ "$2" = inspect ] && echo sha256:0123456789abcdef0123 || echo archive > "$3"\n')
+    program.write_text(
+        '#!/bin/sh\ncase "$1" in image) echo sha256:0123456789abcdef0123;; save) echo archive > "$3";; *) exit 1;; esac\n'
+    )
     program.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
     pushed: dict[str, str] = {}
 
     def push(archive: Path, target: str, _logins: Any, **_more: Any) -> str:
@@ -259,6 +260,7 @@ def test_an_image_is_pushed_to_the_clouds_registry_once(tmp_path: Path, monkeypa
     monkeypatch.setattr(crane, "push", push)
     here = side(tmp_path, None, "shop")
     registry = replace(here, app=replace(here.app, provider=cast("Provider", CloudRegistry())))
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
     wanted = "cloud.example/portable/mover:0123456789abcdef@sha256:1"
     assert mover_image(registry) == wanted
     assert pushed == {"cloud.example/portable/mover:0123456789abcdef": "archive\n"}
