@@ -15,9 +15,9 @@ from portable.errors import Problem, ProviderError
 from portable.events import Emit, Step
 from portable.polling import Pending, poll
 from portable.provider import ClusterState, Diff, Inputs, Outputs
-from portable_gcp import naming, operations, ownership, pools, settings, versions, zones
+from portable_gcp import naming, operations, ownership, pool_body, pools, settings, versions, zones
 from portable_gcp.operations import HOUR
-from portable_gcp.place import Place, zone_of
+from portable_gcp.place import Place, place_of, zone_of
 from portable_gcp.session import Google, Refused, word
 
 USUAL = {settings.AUTOPILOT: "5-8 min", settings.STANDARD: "5-10 min"}
@@ -55,14 +55,14 @@ class Cluster:
         return inputs["name"], self._put_right(outputs, inputs, emit)
 
     def read(self, object_id: str, inputs: Inputs, outputs: Outputs) -> Outputs | None:
-        live = _get(self._google, _place(outputs), outputs["name"])
+        live = _get(self._google, place_of(outputs), outputs["name"])
         # one of the same name that somebody made meanwhile is not this one
         if live is None or live.id != outputs["uid"] or word(live.status) in _GONE:
             return None
         return settings.outputs(_plain(outputs), live)
 
     def update(self, object_id: str, outputs: Outputs, old: Inputs, new: Inputs, emit: Emit) -> Outputs:
-        live = _get(self._google, _place(new), new["name"])
+        live = _get(self._google, place_of(new), new["name"])
         if live is None:
             raise ProviderError(
                 f"the cluster {new['name']} is gone", fix="run the same command again, which makes it anew"
@@ -71,7 +71,7 @@ class Cluster:
 
     def delete(self, object_id: str, outputs: Outputs, emit: Emit) -> None:
         """Nothing happens to a cluster of that name that is not ours: its creation was refused."""
-        live = _get(self._google, _place(outputs), outputs["name"])
+        live = _get(self._google, place_of(outputs), outputs["name"])
         if live is not None and is_ours(live):
             self._remove(outputs, emit)
 
@@ -79,7 +79,7 @@ class Cluster:
 
     def _found(self, inputs: Inputs, emit: Emit) -> Any | None:
         """The cluster that is there already, once it is whole. None: there is none (any more)."""
-        place, name = _place(inputs), inputs["name"]
+        place, name = place_of(inputs), inputs["name"]
 
         def look() -> Any:
             live = _get(self._google, place, name)
@@ -102,11 +102,11 @@ class Cluster:
         return found
 
     def _make(self, inputs: Inputs, emit: Emit) -> Any:
-        google, place = self._google, _place(inputs)
+        google, place = self._google, place_of(inputs)
         version = versions.choose(inputs["version"], versions.offered(google, place), place.region)
         first = inputs.get("firstPool") or None
         in_zones = zones.of_region(google, place) if first else []
-        pool = pools.message(first, pools.first_zones(google, first, in_zones)) if first else None
+        pool = pool_body.message(first, pool_body.first_zones(google, first, in_zones)) if first else None
         message = settings.cluster_message(inputs, version, in_zones, pool)
 
         def start() -> Any:
@@ -138,7 +138,7 @@ class Cluster:
         return live
 
     def _remove(self, known: Outputs, emit: Emit) -> None:
-        google, place, name = self._google, _place(known), known["name"]
+        google, place, name = self._google, place_of(known), known["name"]
         what = f"deleting cluster {name}"
 
         def start() -> Any:
@@ -172,11 +172,11 @@ class Cluster:
             changed = True
         if not changed:
             return live
-        now = _get(self._google, _place(inputs), inputs["name"])
+        now = _get(self._google, place_of(inputs), inputs["name"])
         return live if now is None else settings.outputs(inputs, now)
 
     def _label(self, inputs: Inputs, emit: Emit) -> None:
-        place, name = _place(inputs), inputs["name"]
+        place, name = place_of(inputs), inputs["name"]
 
         def start() -> Any:
             live = _get(self._google, place, name)
@@ -191,7 +191,7 @@ class Cluster:
 
     def _upgrade(self, live: str, inputs: Inputs, emit: Emit) -> None:
         """One minor at a time, and nodes in between where they would fall too far behind."""
-        place, name = _place(inputs), inputs["name"]
+        place, name = place_of(inputs), inputs["name"]
         available = versions.offered(self._google, place)
         for minor in versions.minors_between(live, inputs["version"]):
             last = minor == versions.minor(inputs["version"])
@@ -201,7 +201,7 @@ class Cluster:
             self._update(inputs, {"desired_master_version": target}, what, emit, UPGRADE)
 
     def _update(self, inputs: Inputs, update: dict[str, Any], what: str, emit: Emit, usual: str = "") -> None:
-        place, name = _place(inputs), inputs["name"]
+        place, name = place_of(inputs), inputs["name"]
 
         def start() -> Any:
             return self._google.container(
@@ -248,10 +248,6 @@ def _refuse_immovable(live: Outputs, new: Inputs) -> None:
 
 def _reason(live: Any) -> str:
     return live.status_message or "; ".join(condition.message for condition in live.conditions) or "it says no reason"
-
-
-def _place(known: Outputs) -> Place:
-    return Place(known["project"], known["region"])
 
 
 def _plain(known: Outputs) -> Inputs:

@@ -6,9 +6,10 @@ import configparser
 import os
 import re
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from portable.errors import ProviderError
 
@@ -42,6 +43,11 @@ class Place:
 def locate(google: Google, cluster: Cluster) -> Place:
     """Raises ProviderError that names every place that was looked at."""
     return Place(_project(google), _region(cluster))
+
+
+def place_of(known: Mapping[str, Any]) -> Place:
+    """Where an object is: of its inputs or outputs."""
+    return Place(known["project"], known["region"])
 
 
 def _project(google: Google) -> str:

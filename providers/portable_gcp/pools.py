@@ -17,9 +17,9 @@ from portable.errors import Problem, ProviderError
 from portable.events import Emit, Step
 from portable.polling import Pending, poll
 from portable.provider import Diff, Inputs, Outputs
-from portable_gcp import compute, machines, naming, operations, ownership, versions, zones
-from portable_gcp.place import Place
-from portable_gcp.session import SCOPE, Google, Refused, word
+from portable_gcp import compute, naming, operations, ownership, pool_body, pool_checks, versions, zones
+from portable_gcp.place import Place, place_of
+from portable_gcp.session import Google, Refused, word
 
 USUAL = "2-4 min"
 _POOLS = "container.projects.locations.clusters.nodePools"
@@ -32,7 +32,7 @@ class NodePool:
         self._google = google
 
     def check(self, inputs: Inputs) -> Sequence[Problem]:
-        return [*_name(inputs), *_machine(inputs), *_count(inputs)]
+        return pool_checks.check(inputs)
 
     def diff(self, object_id: str, outputs: Outputs, old: Inputs, new: Inputs) -> Diff:
         ownership.stays(outputs, new)
@@ -55,7 +55,7 @@ class NodePool:
         return self._put_right(self._read(new), new, emit)
 
     def delete(self, object_id: str, outputs: Outputs, emit: Emit) -> None:
-        google, place, name = self._google, _place(outputs), _path(outputs)
+        google, place, name = self._google, place_of(outputs), _path(outputs)
 
         def start() -> Any:
             return google.container(f"{_POOLS}.delete", name=name)
@@ -92,9 +92,9 @@ class NodePool:
         return found or None
 
     def _make(self, inputs: Inputs, emit: Emit) -> None:
-        google, place = self._google, _place(inputs)
+        google, place = self._google, place_of(inputs)
         parent = f"{place.parent}/clusters/{inputs['cluster']}"
-        body = message(inputs, first_zones(google, inputs, zones.of_region(google, place)))
+        body = pool_body.message(inputs, pool_body.first_zones(google, inputs, zones.of_region(google, place)))
 
         def start() -> Any:
             return google.container(f"{_POOLS}.create", parent=parent, node_pool=body)
@@ -130,7 +130,7 @@ class NodePool:
         return self._read(inputs)
 
     def _wanted_zones(self, live: Outputs, inputs: Inputs) -> list[str]:
-        google, place = self._google, _place(inputs)
+        google, place = self._google, place_of(inputs)
         region = zones.of_region(google, place)
         if inputs["max"]:
             return region
@@ -149,7 +149,9 @@ class NodePool:
 
         def size() -> None:
             if live["max"] != inputs["max"] or inputs["max"]:
-                self._change("setAutoscaling", inputs, {"autoscaling": _autoscaling(inputs)}, f"{what}: size", emit)
+                self._change(
+                    "setAutoscaling", inputs, {"autoscaling": pool_body.autoscaling(inputs)}, f"{what}: size", emit
+                )
             if not inputs["max"]:
                 self._change("setSize", inputs, {"node_count": each}, f"{what}: {inputs['min']} nodes", emit)
 
@@ -159,7 +161,7 @@ class NodePool:
             step()
 
     def _upgrade(self, inputs: Inputs, emit: Emit) -> None:
-        place = _place(inputs)
+        place = place_of(inputs)
         cluster = self._google.container(
             "container.projects.locations.clusters.get", name=f"{place.parent}/clusters/{inputs['cluster']}"
         )
@@ -169,7 +171,7 @@ class NodePool:
         def start() -> Any:
             return self._google.container(f"{_POOLS}.{call}", name=_path(inputs), **request)
 
-        operations.change(self._google, _place(inputs), inputs["cluster"], start, what=what, emit=emit, usual=USUAL)
+        operations.change(self._google, place_of(inputs), inputs["cluster"], start, what=what, emit=emit, usual=USUAL)
 
     def _read(self, inputs: Inputs) -> Outputs:
         live = _get(self._google, inputs)
@@ -206,41 +208,6 @@ class NodePool:
         return total
 
 
-def first_zones(google: Google, inputs: Inputs, region: list[str]) -> list[str]:
-    """Where a pool begins: rather where volumes are, as those of an earlier cluster or of the pool that this one follows."""
-    if inputs["max"] or inputs["min"] % len(region) == 0:
-        return region
-    return zones.fixed(inputs["min"], region, held=zones.with_volumes(google, _place(inputs), inputs["cluster"]))
-
-
-def message(inputs: Inputs, in_zones: list[str]) -> dict[str, Any]:
-    """A container_v1.NodePool."""
-    pool: dict[str, Any] = {
-        "name": inputs["name"],
-        "locations": in_zones,
-        "initial_node_count": _initial(inputs, len(in_zones)),
-        "management": {"auto_repair": True, "auto_upgrade": True},
-        # one more first, none less: https://cloud.google.com/kubernetes-engine/docs/concepts/node-pool-upgrade-strategies
-        "upgrade_settings": {"max_surge": 1, "max_unavailable": 0},
-        "network_config": {"enable_private_nodes": inputs["private"]},
-        "config": {
-            "machine_type": inputs["machine"],
-            "disk_type": "pd-balanced",
-            "spot": inputs["spot"],
-            "service_account": inputs["account"],
-            # what a node may do is its account's roles: https://cloud.google.com/kubernetes-engine/docs/how-to/access-scopes
-            "oauth_scopes": [SCOPE],
-            "labels": {"portable-pool": inputs["pool"]},
-            "resource_labels": naming.labels(inputs["cluster"]),
-            # pods get identities of their own, and never the node's
-            "workload_metadata_config": {"mode": "GKE_METADATA"},
-            "shielded_instance_config": {"enable_secure_boot": True, "enable_integrity_monitoring": True},
-            "metadata": {"disable-legacy-endpoints": "true"},
-        },
-    }
-    return {**pool, "autoscaling": _autoscaling(inputs)} if inputs["max"] else pool
-
-
 def catch_up(google: Google, place: Place, cluster: str, target: str, most: int, emit: Emit) -> None:
     """Upgrades node pools that would be more than `most` minors behind a control plane of version `target`, as far as it is now."""
     found = google.container("container.projects.locations.clusters.get", name=f"{place.parent}/clusters/{cluster}")
@@ -257,7 +224,7 @@ def _upgrade(google: Google, known: Outputs, version: str, emit: Emit) -> None:
         return google.container(f"{_POOLS}.update", name=_path(known), node_version=version)
 
     what = f"node pool {known['name']}: Kubernetes {version}"
-    operations.change(google, _place(known), known["cluster"], start, what=what, emit=emit, usual="5-20 min")
+    operations.change(google, place_of(known), known["cluster"], start, what=what, emit=emit, usual="5-20 min")
 
 
 def _differing(live: Outputs, new: Inputs) -> tuple[str, ...]:
@@ -275,7 +242,7 @@ def _would_strand(inputs: Inputs, live: list[str], held: list[str]) -> ProviderE
     count, many = inputs["min"], len(live)
     fitting = [str(number) for number in (count // many * many, (count // many + 1) * many) if number]
     return ProviderError(
-        f"{where(inputs['pool'])}: {count} nodes would leave a zone with volumes, whose pods could then never start",
+        f"{pool_checks.where(inputs['pool'])}: {count} nodes would leave a zone with volumes, whose pods could then never start",
         detail=f"GKE counts nodes per zone; the pool is in {', '.join(live)}, and volumes are in {', '.join(held)}",
         fix=f"ask for {' or '.join(fitting)} nodes, or set its max too (to {count}, say): then GKE's autoscaler counts over all zones",
     )
@@ -284,23 +251,6 @@ def _would_strand(inputs: Inputs, live: list[str], held: list[str]) -> ProviderE
 def _live_zones(live: Any) -> list[str]:
     """By its instance groups where it names none (as in recorded replies)."""
     return sorted(live.locations) or sorted(compute.parse(link)["where"] for link in live.instance_group_urls)
-
-
-def _initial(inputs: Inputs, in_zones: int) -> int:
-    """Nodes per zone at first: at least `min` in all, unless that would be more than `max`."""
-    each = -(-inputs["min"] // in_zones)
-    return each if not inputs["max"] or each * in_zones <= inputs["max"] else inputs["min"] // in_zones
-
-
-def _autoscaling(inputs: Inputs) -> dict[str, Any]:
-    if not inputs["max"]:
-        return {"enabled": False}
-    return {
-        "enabled": True,
-        "total_min_node_count": inputs["min"],
-        "total_max_node_count": inputs["max"],
-        "location_policy": "ANY" if inputs["spot"] else "BALANCED",
-    }
 
 
 def _get(google: Google, known: Outputs) -> Any | None:
@@ -313,7 +263,7 @@ def _get(google: Google, known: Outputs) -> Any | None:
 
 
 def _in_our_cluster(google: Google, known: Outputs) -> bool:
-    name = f"{_place(known).parent}/clusters/{known['cluster']}"
+    name = f"{place_of(known).parent}/clusters/{known['cluster']}"
     try:
         live = google.container("container.projects.locations.clusters.get", name=name)
     except Refused as refusal:
@@ -323,50 +273,5 @@ def _in_our_cluster(google: Google, known: Outputs) -> bool:
     return live.resource_labels.get(naming.LABEL) == naming.stack(known["cluster"])
 
 
-def _place(known: Outputs) -> Place:
-    return Place(known["project"], known["region"])
-
-
 def _path(known: Outputs) -> str:
-    return f"{_place(known).parent}/clusters/{known['cluster']}/nodePools/{known['name']}"
-
-
-def where(pool: str) -> str:
-    """The place in the spec's words; the core knows when the pool "default" is `cluster.nodes`."""
-    return f"cluster.pools.{pool}"
-
-
-def _name(inputs: Inputs) -> list[Problem]:
-    if naming.NAME.fullmatch(inputs["name"]):
-        return []
-    return [
-        Problem(
-            f"{inputs['name']!r} cannot be the name of a node pool",
-            path=where(inputs["pool"]),
-            expected="at most 40 lower-case letters, digits and dashes, beginning with a letter",
-        )
-    ]
-
-
-def _machine(inputs: Inputs) -> list[Problem]:
-    if inputs["machine"]:
-        return []
-    largest = max(machines.MACHINES, key=lambda machine: (machine.memory, machine.cpu))
-    asked = " and ".join(f"{key} {inputs[key]}" for key in ("cpu", "memory") if inputs[key])
-    return [
-        Problem(
-            f"no machine type of Google Cloud that portable knows has {asked}",
-            path=where(inputs["pool"]),
-            expected=f"at most cpu {largest.cpu} and memory {largest.memory}Gi",
-        )
-    ]
-
-
-def _count(inputs: Inputs) -> list[Problem]:
-    if not inputs["max"] and inputs["min"] < 1:
-        return [
-            Problem(
-                "a pool without max has min nodes, so it wants one", path=f"{where(inputs['pool'])}.min", expected="1"
-            )
-        ]
-    return []
+    return f"{place_of(known).parent}/clusters/{known['cluster']}/nodePools/{known['name']}"
