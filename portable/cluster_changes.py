@@ -132,7 +132,7 @@ def _change(
     resources = cluster_resources(replace(target, app=replace(target.app, cluster=wanted)))
     engine = open_engine(request, emit)
     with step(emit, "plan", "computing what would change"):
-        changes = engine.cluster_preview(home, resources, provider.resource_types())
+        changes = engine.cluster.preview(home, resources, provider.resource_types())
     if not any(change.operation != "same" for change in changes):
         return False
     _refuse_new_cluster(target, changes)
@@ -140,7 +140,7 @@ def _change(
         raise PortableError("nothing was changed: you said no")
     with step(emit, "cluster", f"changing cluster {home.cluster}"):
         # kept as what the spec asked for: an `up` of the same spec has nothing to do
-        engine.cluster_up(home, resources, provider.resource_types(), digest=cluster_digest(target))
+        engine.cluster.up(home, resources, provider.resource_types(), digest=cluster_digest(target))
     return True
 
 

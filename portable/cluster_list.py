@@ -56,7 +56,7 @@ def cluster_info(request: Request, name: str | None) -> ClusterInfo:
     engine = open_engine(request, nowhere)
     home = Home("", None, provider.name, cluster.name)
     found = _asked(engine, home, provider, cluster)
-    state = engine.state(home.cluster_stack)
+    state = engine.stacks.state(home.cluster_stack)
     kept = tuple(provider.kept_data(cluster, "")) if isinstance(provider, KeptData) else ()
     resources = dict(state.outputs) if state is not None else {}
     return ClusterInfo(
@@ -102,7 +102,7 @@ def exec_credential(cloud: str, cluster: str, region: str | None) -> dict[str, A
 
 def _homes(engine: Engine) -> list[Home]:
     found = []
-    for stack in engine.cluster_stacks():
+    for stack in engine.stacks.of_clusters():
         cloud, _, name = stack.partition(".")
         found.append(Home("", None, cloud, name))
     return found
@@ -120,7 +120,7 @@ def _chosen(request: Request, name: str | None) -> tuple[Provider, Cluster]:
         clouds = ", ".join(home.cloud for home in homes)
         raise UsageError(f"several clouds have a cluster {name!r}: {clouds}", fix="name one with --cloud")
     if homes:
-        return load_provider(homes[0].cloud), _known(engine.state(homes[0].cluster_stack), name)
+        return load_provider(homes[0].cloud), _known(engine.stacks.state(homes[0].cluster_stack), name)
     if cloud is None:
         known = ", ".join(home.cluster for home in _homes(engine)) or "none"
         raise UsageError(
@@ -139,10 +139,10 @@ def _known(state: StackState | None, name: str) -> Cluster:
 
 
 def _asked(engine: Engine, home: Home, provider: Provider | None = None, cluster: Cluster | None = None) -> ClusterInfo:
-    state = engine.state(home.cluster_stack)
+    state = engine.stacks.state(home.cluster_stack)
     apps = tuple(
         other.app if other.environment is None else f"{other.app} ({other.environment})"
-        for other in app_homes(engine.stacks(), home.cluster_stack)
+        for other in app_homes(engine.stacks.names(), home.cluster_stack)
     )
     try:
         provider = provider or load_provider(home.cloud)

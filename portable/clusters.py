@@ -64,8 +64,8 @@ def costs(resources: Sequence[ClusterResource]) -> tuple[str, ...]:
 def other_apps(engine: Engine, home: Home) -> list[str]:
     """Apps with objects on the same cluster; a stack that holds nothing but credentials of a destroyed app does not count."""
     found: list[str] = []
-    for other in app_homes(engine.stacks(), home.cluster_stack):
-        state = engine.state(other.app_stack)
+    for other in app_homes(engine.stacks.names(), home.cluster_stack):
+        state = engine.stacks.state(other.app_stack)
         lives = state is not None and any(not name.startswith("Credential/") for name in state.resources)
         if lives and other.app_stack != home.app_stack:
             found.append(other.app if other.environment is None else f"{other.app} ({other.environment})")
@@ -74,7 +74,7 @@ def other_apps(engine: Engine, home: Home) -> list[str]:
 
 def made_anew(engine: Engine, home: Home, changes: Sequence[Change]) -> bool:
     """Whether one of these changes of its stack ends the cluster itself, to make another."""
-    state = engine.state(home.cluster_stack)
+    state = engine.stacks.state(home.cluster_stack)
     clusters = {name for name, outputs in state.outputs.items() if outputs.get("uid")} if state else set[str]()
     return any(change.operation == "replace" and change.name in clusters for change in changes)
 
@@ -84,7 +84,7 @@ def spare_others(target: Target, resources: Sequence[ClusterResource], engine: E
     home = target.home
     if not (others := ", ".join(other_apps(engine, home))):
         return
-    changes = engine.cluster_preview(home, resources, target.provider.resource_types())
+    changes = engine.cluster.preview(home, resources, target.provider.resource_types())
     if made_anew(engine, home, changes):
         raise ProviderError(
             f"the cluster {home.cluster} would be made anew, and {others} would go with it",

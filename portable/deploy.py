@@ -73,7 +73,7 @@ def _roll_out(
     """Returns workload -> container -> image that really runs."""
     with watch(target, replace(now, objects=objects, kube=kube), emit) as watcher:
         with step(emit, "app", f"app {target.home.app} in namespace {objects.namespace}"):
-            engine.app_up(target.home, objects, kube, kube.kubeconfig, watcher.wait, superseded="keep")
+            engine.app.up(target.home, objects, kube, kube.kubeconfig, watcher.wait, superseded="keep")
         with step(emit, "rollout", "waiting until every workload is ready"):
             watcher.wait_all()
         return watcher.images()
@@ -114,8 +114,8 @@ def _go_back(
 def _tidy(target: Target, now: Situation, kube: Kube, engine: Engine) -> None:
     """Superseded objects go only now that the new ones are ready; what a kept revision needs stays."""
     needed = revisions.names_needed(revisions.revisions(kube, now.objects.namespace))
-    if set(engine.superseded(target.home, now.objects)) - set(needed):
-        engine.app_up(
+    if set(engine.app.superseded(target.home, now.objects)) - set(needed):
+        engine.app.up(
             target.home, now.objects, kube, kube.kubeconfig, _no_wait, superseded="delete", protect_names=needed
         )
 

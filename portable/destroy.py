@@ -73,7 +73,7 @@ def destroy(
     if with_cluster:
         deleted += _names(engine, target.home.cluster_stack)
         with step(emit, "cluster", f"deleting cluster {target.home.cluster}"):
-            engine.cluster_destroy(target.home, target.provider.resource_types())
+            engine.cluster.destroy(target.home, target.provider.resource_types())
         if not _still_there(target, emit):
             left, more = _sweep(target, emit, destroy_data)
             kept += more
@@ -88,7 +88,7 @@ def _require_known(request: Request, target: Target, engine: Engine, destroy_dat
     has made is not taken apart from this one: its DNS records, identities and data would go while it runs on. Nor is an app
     told to be gone because somebody else's cluster is not where it is looked for. Returns whether its cluster lets us in."""
     home, cluster = target.home, target.provider.find(target.app.cluster)
-    known = engine.state(home.app_stack) is not None
+    known = engine.stacks.state(home.app_stack) is not None
     if known and cluster is None and target.app.cluster.existing and not destroy_data:
         raise ClusterGone(
             f"there is no cluster {home.cluster!r} on {target.provider.title}, which {home.app} was deployed to",
@@ -166,13 +166,13 @@ def _delete_app(target: Target, engine: Engine, emit: Emit, destroy_data: bool, 
         elif cluster is None:
             progress.note("its cluster is gone already")
             withdraw_routes(target, None, objects, emit)
-            engine.forget_vanished(home, lambda: provider.find(target.app.cluster), provider.resource_types())
+            engine.cluster.forget_vanished(home, lambda: provider.find(target.app.cluster), provider.resource_types())
             if destroy_data:
-                engine.forget_app(home, destroy_data=True)
+                engine.app.forget(home, destroy_data=True)
         else:
             kube = Kube.reach(provider.credentials(target.app.cluster))
             withdraw_routes(target, kube, objects, emit)
-            kept = engine.app_destroy(home, kube, destroy_data=destroy_data)
+            kept = engine.app.destroy(home, kube, destroy_data=destroy_data)
             release_identities(target, objects.namespace)
         delete_certificates(target, emit)
     return kept
@@ -209,12 +209,12 @@ def _let_in(target: Target, engine: Engine) -> bool:
 
 def _holds_objects(engine: Engine, home: Home) -> bool:
     """Whether there is more of the app than what a destroy keeps."""
-    state = engine.state(home.app_stack)
+    state = engine.stacks.state(home.app_stack)
     return state is not None and any(not name.startswith(("Credential/", "Namespace/")) for name in state.resources)
 
 
 def _names(engine: Engine, stack: str) -> tuple[str, ...]:
-    state = engine.state(stack)
+    state = engine.stacks.state(stack)
     return tuple(state.resources) if state is not None else ()
 
 

@@ -59,10 +59,10 @@ def _compare(target: Target, now: Situation, engine: Engine, emit: Emit) -> Plan
     applied = applied_objects(now)
     with step(emit, "drift", "comparing with what was last applied"):
         resources = cluster_resources(target)
-        cluster = engine.cluster_preview(home, resources, provider.resource_types()) if resources else ()
+        cluster = engine.cluster.preview(home, resources, provider.resource_types()) if resources else ()
         app: tuple[Change, ...] = ()
         if now.kube is not None and applied is not None:
-            app = engine.app_preview(home, applied, now.kube, now.kube.kubeconfig)
+            app = engine.app.preview(home, applied, now.kube, now.kube.kubeconfig)
     notes = []
     if now.last is not None and now.last.cluster_digest not in ("", cluster_digest(target)):
         notes.append("the spec asks for another cluster than the last `up` did: those differences are shown too")
@@ -114,7 +114,7 @@ def _put_back(request: Request, target: Target, now: Situation, engine: Engine, 
     if any(change.operation != "same" for change in plan.cluster):
         with step(emit, "cluster", f"putting cluster {target.home.cluster} back"):
             types = target.provider.resource_types()
-            engine.cluster_up(target.home, cluster_resources(target), types, digest=cluster_digest(target))
+            engine.cluster.up(target.home, cluster_resources(target), types, digest=cluster_digest(target))
     if all(change.operation == "same" for change in plan.app):
         return
     last, objects = _last_good(now), applied_objects(now)

@@ -73,7 +73,7 @@ def look_as_far_as_let_in(target: Target, engine: Engine) -> Situation:
 
 def unfinished(target: Target, engine: Engine) -> bool:
     """Whether the making, or the last change, of a cluster of ours broke off."""
-    state = None if target.app.cluster.existing else engine.state(target.home.cluster_stack)
+    state = None if target.app.cluster.existing else engine.stacks.state(target.home.cluster_stack)
     return state is not None and not state.complete
 
 
@@ -87,12 +87,12 @@ def plan_target(target: Target, now: Situation, engine: Engine, emit: Emit) -> P
     provider, home = target.provider, target.home
     with step(emit, "plan", "computing what would change"):
         resources = cluster_resources(target)
-        cluster = engine.cluster_preview(home, resources, provider.resource_types()) if resources else ()
+        cluster = engine.cluster.preview(home, resources, provider.resource_types()) if resources else ()
         if now.kube is None:
-            app = engine.app_preview_offline(now.objects)
+            app = engine.app.preview_offline(now.objects)
         else:
             own_namespace(now.kube, now.objects)
-            app = engine.app_preview(home, now.objects, now.kube, now.kube.kubeconfig)
+            app = engine.app.preview(home, now.objects, now.kube, now.kube.kubeconfig)
     return Plan(
         title=f"{home.app} on {provider.title}, cluster {home.cluster}, namespace {now.objects.namespace}",
         cluster=cluster,
@@ -119,7 +119,7 @@ def _lost_secrets(cluster: Sequence[Change], now: Situation, engine: Engine, tar
 
 
 def fingerprint(target: Target, now: Situation, engine: Engine) -> Fingerprint:
-    cluster, app = engine.state(target.home.cluster_stack), engine.state(target.home.app_stack)
+    cluster, app = engine.stacks.state(target.home.cluster_stack), engine.stacks.state(target.home.app_stack)
     return Fingerprint(
         portable=__version__,
         home=target.home.app_stack,

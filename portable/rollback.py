@@ -59,7 +59,7 @@ def rollback(
         notes = tuple(_notes(wanted, app.last, pins))
         engine = open_engine(request, emit)
         with step(emit, "plan", f"comparing with revision {wanted.number}"):
-            preview = engine.app_preview(app.target.home, objects, app.kube, app.kube.kubeconfig)
+            preview = engine.app.preview(app.target.home, objects, app.kube, app.kube.kubeconfig)
         title = f"{app.target.home.app} back at revision {wanted.number} of {wanted.at}, by {wanted.by}"
         plan = Plan(title, (), preview, notes, False, (), fingerprint(app.target, app.now, engine))
         words = tuple(changes(app.last, wanted))

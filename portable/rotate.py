@@ -90,7 +90,7 @@ def rotate_generated(request: Request, name: str, *, emit: Emit) -> Rotated:
             with step(emit, "password", f"{name} takes a second password"):
                 _redis(app, name, new)
         with step(emit, "secret", f"the password of {name} in state and cluster"):
-            open_engine(request, emit).rotate(
+            open_engine(request, emit).app.rotate(
                 app.target.home, objects, app.kube, {name: {"password": new}}, (name, *holders)
             )
         if database.type == "postgres":

@@ -104,7 +104,7 @@ def _state_lost(target: Target, engine: Engine) -> bool:
     """What runs and is not in the state has to be taken over: nothing could destroy it."""
     home = target.home
     ours = (home.app_stack,) if target.app.cluster.existing else (home.app_stack, home.cluster_stack)
-    return any(map(engine.lost, ours))
+    return any(map(engine.stacks.lost, ours))
 
 
 def _with_certificates(target: Target, now: Situation, emit: Emit) -> Situation:
@@ -154,10 +154,10 @@ def ensure_cluster(target: Target, now: Situation, engine: Engine, emit: Emit) -
         if now.kube is None:
             _require_machine(target, emit)
             require_way(target, now.objects, emit)
-        engine.forget_vanished(home, lambda: provider.find(target.app.cluster), provider.resource_types())
+        engine.cluster.forget_vanished(home, lambda: provider.find(target.app.cluster), provider.resource_types())
         resources = cluster_resources(target)
         spare_others(target, resources, engine, emit)
-        engine.cluster_up(home, resources, provider.resource_types(), digest=digest)
+        engine.cluster.up(home, resources, provider.resource_types(), digest=digest)
         return _admitted(Kube.reach(provider.credentials(target.app.cluster)), emit)
 
 
@@ -180,8 +180,8 @@ def _admitted(kube: Kube, emit: Emit) -> Kube:
 def _has_cluster(now: Situation, engine: Engine, home: Home, digest: str) -> bool:
     """Whether the app had its cluster so at its last `up`; or, where it is new, another app made it so."""
     if now.last is not None:
-        return now.last.cluster_digest == digest and not engine.lost(home.cluster_stack)
-    return now.cluster is not None and engine.cluster_has(home, digest, now.cluster)
+        return now.last.cluster_digest == digest and not engine.stacks.lost(home.cluster_stack)
+    return now.cluster is not None and engine.cluster.has(home, digest, now.cluster)
 
 
 def _require_machine(target: Target, emit: Emit) -> None:

@@ -22,7 +22,7 @@ def files(target: Target, request: Request, emit: Emit) -> Part:
         return Part({}, (f"no official Pulumi plugin knows clusters of {name}: clusters/{name} is not written",))
     from portable.engine import Engine, Settings
 
-    known = Engine(Settings(state=request.state), emit).recorded(target.home.cluster_stack)
+    known = Engine(Settings(state=request.state), emit).stacks.recorded(target.home.cluster_stack)
     if not known:
         return Part({}, (f"there is no cluster of {name} in the state: clusters/{name} is not written",))
     found, nameless = [], []

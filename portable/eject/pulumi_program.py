@@ -47,7 +47,7 @@ def program(target: Target, objects: Objects, request: Request, emit: Emit) -> P
     from portable.engine import Engine, Settings
     from portable.engine.workspace import PROJECT
 
-    known = Engine(Settings(state=request.state), emit).recorded(target.home.app_stack)
+    known = Engine(Settings(state=request.state), emit).stacks.recorded(target.home.app_stack)
     secrets = {f"Secret/{secret.name}" for secret in objects.generated}
     entries = applied(known, secrets) or compiled(objects)
     origin = "what is applied" if known else "what the spec compiles to"

@@ -83,7 +83,7 @@ def _require_free(move: Move) -> None:
             return
         if record.part == "left" and move.record.header.reverses:
             return
-    state = move.engine.state(stack)
+    state = move.engine.stacks.state(stack)
     there = [] if kube is None else _what_is_there(move, kube)
     if state is not None and state.resources and not there:
         there = ["passwords that were generated there before"]

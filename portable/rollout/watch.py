@@ -1,7 +1,7 @@
 """The rollout watcher: follows the workloads of one namespace until each is ready or cannot become ready.
 
     with Watcher(kube, namespace, objects.workloads, emit) as watcher:
-        engine.app_up(..., wait=watcher.wait)     # gates between workloads, from the engine's threads
+        engine.app.up(..., wait=watcher.wait)     # gates between workloads, from the engine's threads
         watcher.wait_all()
 
 Feeds (one thread and connection per kind) keep a snapshot; one thread judges it whenever it changes: `progress` says how far

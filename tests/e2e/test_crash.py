@@ -214,7 +214,7 @@ def stack_of(entry: AppUnderTest) -> str:
 
 
 def state_of(entry: AppUnderTest) -> StackState | None:
-    return Engine(Settings(), nowhere).state(stack_of(entry))
+    return Engine(Settings(), nowhere).stacks.state(stack_of(entry))
 
 
 def require_agreement(entry: AppUnderTest) -> None:
@@ -325,7 +325,7 @@ def test_killed_while_the_cluster_is_made_and_deleted_and_its_api_server_restart
     finally:
         portable("destroy", *arguments, "--destroy-data", file)
     assert docker.nodes(name) == ()
-    assert [stack for stack in Engine(Settings(), nowhere).stacks() if stack.endswith(f"kind.{name}")] == []
+    assert [stack for stack in Engine(Settings(), nowhere).stacks.names() if stack.endswith(f"kind.{name}")] == []
     assert engines_left(f"kind.{name}") == engines_left(stack_of(lone)) == []
 
 

@@ -57,7 +57,7 @@ def _leave_target(move: Move, progress: Progress) -> None:
     made = bool(move.record.facts("cluster").get("made"))
     request = move.request_for(move.target)
     confirmed = move.target.app.environment if move.target.app.protected else None
-    if move.engine.state(move.target.home.app_stack) is None:
+    if move.engine.stacks.state(move.target.home.app_stack) is None:
         _remove_namespace(move.target_kube, move.namespace, move.migration)
     destroy(request, emit=move.emit, destroy_data=True, keep_cluster=not made, confirmed=confirmed)
 
@@ -81,7 +81,7 @@ def _lay_down(move: Move, progress: Progress) -> Facts:
     ensure_certificates(move.target, side.kube, side.objects, move.emit)
     request_certificates(move.target, side.objects, move.emit)
     bind_identities(move.target, side.namespace, progress)
-    move.engine.app_up(
+    move.engine.app.up(
         move.target.home, objects, side.kube, side.kube.kubeconfig, lambda _name, _condition: None, superseded="keep"
     )
     for claim in _further_claims(move):

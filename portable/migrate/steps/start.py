@@ -41,7 +41,7 @@ def _end_earlier_forwarding(move: Move) -> None:
 def _put_to_sleep(move: Move, progress: Progress) -> None:
     side = move.target_side
     running = replicas.record(side.kube, side.namespace)
-    move.engine.app_up(
+    move.engine.app.up(
         move.target.home,
         asleep(side.objects),
         side.kube,
@@ -53,14 +53,10 @@ def _put_to_sleep(move: Move, progress: Progress) -> None:
 
 
 def _smoke(move: Move, progress: Progress) -> Facts:
-    from portable.migrate.cutover import certificate_valid, smoke
+    from portable.migrate.cutover import smoke
 
     side = move.target_side
-    problems = [*smoke(side)]
-    for host in sorted({route.host for route in side.objects.routes if route.tls}):
-        if why := certificate_valid(side, host):
-            problems.append(f"{host}: {why}")
-    if problems:
+    if problems := smoke(side):
         raise ClusterError(
             f"the app does not answer on {side} as it should",
             detail="\n".join(problems),
@@ -78,7 +74,7 @@ def _rehearse(move: Move, progress: Progress) -> Facts:
     now = look_inside(move.target, side.kube, None)
     objects = rehearsing(now.objects)
     with Watcher(side.kube, side.namespace, objects.workloads, move.emit) as watcher:
-        move.engine.app_up(move.target.home, objects, side.kube, side.kube.kubeconfig, watcher.wait, superseded="keep")
+        move.engine.app.up(move.target.home, objects, side.kube, side.kube.kubeconfig, watcher.wait, superseded="keep")
         watcher.wait_all()
     told = _smoke(move, progress) if has_routes(move) else {}
     _put_to_sleep(move, progress)

@@ -33,36 +33,36 @@ def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Engine:
 def test_a_clusters_life_in_the_engine(bench: Bench, engine: Engine) -> None:
     plugin = bench.plugin()
     types, resources = plugin.resource_types(), plugin.cluster(TWO)
-    preview = engine.cluster_preview(HOME, resources, types)
+    preview = engine.cluster.preview(HOME, resources, types)
     assert {change.operation for change in preview} == {"create"}
     assert bench.service.leftovers() == []
 
     # the reply to the creation is lost together with the credentials, the next run goes on
     bench.world.front.expect("Operations_Get", Fault.EXPIRED)
     with pytest.raises(ProviderError, match="does not accept the credentials"):
-        engine.cluster_up(HOME, resources, types)
+        engine.cluster.up(HOME, resources, types)
     bench.world.front.renew()
-    outputs = engine.cluster_up(HOME, resources, types)
+    outputs = engine.cluster.up(HOME, resources, types)
     there = plugin.find(TWO)
     assert there is not None
     assert outputs["cluster"]["uid"] == there.uid
     assert len(bench.service.clusters) == 1
 
-    assert _mutations(bench.calling(lambda: engine.cluster_up(HOME, resources, types))) == []
+    assert _mutations(bench.calling(lambda: engine.cluster.up(HOME, resources, types))) == []
     bench.service.cluster("shop")["properties"]["disableLocalAccounts"] = False
-    (drift,) = [each for each in engine.cluster_preview(HOME, resources, types) if each.operation != "same"]
+    (drift,) = [each for each in engine.cluster.preview(HOME, resources, types) if each.operation != "same"]
     assert (drift.name, drift.operation) == ("cluster", "update")
 
     wanted = plugin.cluster(replace(TWO, version="1.32", pools={"default": Nodes(2, 3)}))
-    engine.cluster_up(HOME, wanted, types)
+    engine.cluster.up(HOME, wanted, types)
     properties = bench.service.cluster("shop")["properties"]
     assert properties["disableLocalAccounts"] is True
     assert properties["currentKubernetesVersion"] == "1.32.7"
     assert [pool["name"] for pool in properties["agentPoolProfiles"]] == ["system", "default"]
 
-    engine.cluster_destroy(HOME, types)
+    engine.cluster.destroy(HOME, types)
     assert bench.service.leftovers() == []
-    assert engine.state(HOME.cluster_stack) is None
+    assert engine.stacks.state(HOME.cluster_stack) is None
 
 
 def _mutations(calls: Sequence[str]) -> list[str]:

@@ -18,7 +18,6 @@ import pytest
 from portable.compile.objects import Objects
 from portable.eject.pulumi_program import program
 from portable.engine import Engine, Settings
-from portable.engine import run as engine_run
 from portable.engine.kubernetes import KubernetesObject
 from portable.events import nowhere
 from portable.kube import Kube
@@ -75,10 +74,9 @@ def preview(engine: Engine, target: Target, kube: Kube, source: str) -> dict[str
         code = compile(source, "__main__.py", "exec")
         return lambda: exec(code, {"__name__": "__main__"})  # noqa: S102
 
-    outcome = engine_run.run(
-        engine._engine(None, 8), "preview", target.home.app_stack, "app",
+    outcome = engine.stacks.run(
+        "preview", target.home.app_stack, "app",
         program=inline, types={"kubernetes:*": KubernetesObject(kube)}, served=("kubernetes",),
-        spawned=lambda _pid: None, emit=nowhere,
     )  # fmt: skip
     return {name: operation for operation, _, name in outcome.steps}
 
@@ -87,7 +85,7 @@ def test_the_program_changes_nothing_of_what_runs(
     engine: Engine, target: Target, kube: Kube, control_plane: ControlPlane, tmp_path: Path
 ) -> None:
     objects = compile_target(target)
-    engine.app_up(target.home, objects, kube, control_plane.kubeconfig, lambda *_: None, superseded="keep")
+    engine.app.up(target.home, objects, kube, control_plane.kubeconfig, lambda *_: None, superseded="keep")
     folder = ejected(target, objects, tmp_path)
     take_over(engine, target, folder)
     found = preview(engine, target, kube, (folder / "__main__.py").read_text())
@@ -100,7 +98,7 @@ def test_the_program_changes_nothing_of_what_runs(
 
 def take_over(engine: Engine, target: Target, folder: Path) -> None:
     """As the README says: the stack's document through take_over.py and back."""
-    backend: Any = engine._backend
+    backend: Any = engine.stacks._backend
     document = {"version": 3, "deployment": backend.read(target.home.app_stack)}
     done = subprocess.run(
         [sys.executable, folder / "take_over.py"],

@@ -23,11 +23,11 @@ def main(operation: str, cli: str, kubeconfig_file: str, space: str) -> int:
     home, kube = Home(space, None, "test", "plane"), Kube.connect(kubeconfig)
     try:
         if operation == "destroy":
-            engine.app_destroy(home, kube, destroy_data=True)
+            engine.app.destroy(home, kube, destroy_data=True)
         elif operation == "gate":
-            engine.app_up(home, gated(space), kube, kubeconfig, _wait_for_ever, superseded="keep")
+            engine.app.up(home, gated(space), kube, kubeconfig, _wait_for_ever, superseded="keep")
         else:
-            engine.app_up(home, world.sixty(space), kube, kubeconfig, lambda *_: None, superseded="delete")
+            engine.app.up(home, world.sixty(space), kube, kubeconfig, lambda *_: None, superseded="delete")
     except PortableError as error:
         print(type(error).__name__, error.message, flush=True)
         return error.exit_code

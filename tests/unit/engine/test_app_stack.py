@@ -33,7 +33,7 @@ def up(engine: Engine, home: Home, kube: Kube, control_plane: ControlPlane) -> C
         wait: Wait | None = None,
         protect_names: Sequence[str] = (),
     ) -> None:
-        engine.app_up(
+        engine.app.up(
             home,
             objects,
             kube,
@@ -58,7 +58,7 @@ def test_sixty_objects_then_nothing_then_one(
     assert len(first) == 61
     assert set(first.values()) == {"create"}
     assert len(kube.list("apps/v1", "Deployment", space)) == 20
-    state = engine.state(home.app_stack)
+    state = engine.stacks.state(home.app_stack)
     assert state is not None
     assert state.complete
     assert len(state.resources) == 61
@@ -88,7 +88,7 @@ def test_drift_is_found_and_mended(
     changed()
     kube.merge_patch("v1", "ConfigMap", "settings", {"data": {"text": "someone else"}}, space, field_manager="hand")
     kube.delete("v1", "Service", "web", space)
-    preview = engine.app_preview(home, objects, kube, control_plane.kubeconfig)
+    preview = engine.app.preview(home, objects, kube, control_plane.kubeconfig)
     fields = {change.name: change.fields for change in preview if change.operation != "same"}
     assert fields["ConfigMap/settings"] == (FieldChange("data.text", "someone else", "x"),)
     assert "Service/web" in fields
@@ -106,14 +106,14 @@ def test_superseded_objects_stay_until_asked(
     changed()
     up(smaller, superseded="keep")
     assert changed() == {"ConfigMap/d": "create"}
-    assert sorted(engine.superseded(home, smaller)) == ["ConfigMap/a", "ConfigMap/b"]
+    assert sorted(engine.app.superseded(home, smaller)) == ["ConfigMap/a", "ConfigMap/b"]
     assert kube.get("v1", "ConfigMap", "a", space) is not None
 
     up(smaller, superseded="delete", protect_names=["ConfigMap/b"])
     assert changed() == {"ConfigMap/a": "delete"}
     assert kube.get("v1", "ConfigMap", "a", space) is None
     assert kube.get("v1", "ConfigMap", "b", space) is not None
-    assert engine.superseded(home, smaller) == ("ConfigMap/b",)
+    assert engine.app.superseded(home, smaller) == ("ConfigMap/b",)
 
     up(smaller, superseded="delete")
     assert changed() == {"ConfigMap/b": "delete"}
@@ -126,13 +126,13 @@ def test_the_preview_names_every_object_and_field(
 ) -> None:
     before = world.app(space, world.deployment("web", space), world.config("old", space))
     after = world.app(space, world.deployment("web", space, "web:2"), world.config("new", space))
-    assert [change.operation for change in engine.app_preview_offline(before)] == ["create"] * 3
-    assert [change.operation for change in engine.app_preview(home, before, kube, control_plane.kubeconfig)] == [
+    assert [change.operation for change in engine.app.preview_offline(before)] == ["create"] * 3
+    assert [change.operation for change in engine.app.preview(home, before, kube, control_plane.kubeconfig)] == [
         "create"
     ] * 3
     up(before)
-    serial = engine.state(home.app_stack)
-    preview = {change.name: change for change in engine.app_preview(home, after, kube, control_plane.kubeconfig)}
+    serial = engine.stacks.state(home.app_stack)
+    preview = {change.name: change for change in engine.app.preview(home, after, kube, control_plane.kubeconfig)}
     assert {name: change.operation for name, change in preview.items()} == {
         f"Namespace/{space}": "same",
         "Deployment/web": "update",
@@ -141,7 +141,7 @@ def test_the_preview_names_every_object_and_field(
     }
     path = "spec.template.spec.containers[main].image"
     assert preview["Deployment/web"].fields == (FieldChange(path, "web:1", "web:2"),)
-    assert engine.state(home.app_stack) == serial, "a preview leaves the state alone"
+    assert engine.stacks.state(home.app_stack) == serial, "a preview leaves the state alone"
 
 
 def test_credentials_are_made_once_and_encrypted(
@@ -166,7 +166,7 @@ def test_credentials_are_made_once_and_encrypted(
     more = world.app(
         space, generated=(world.credentials("db", space, "password", "token", templates=templates), borrowed)
     )
-    preview = engine.app_preview(home, more, kube, control_plane.kubeconfig)
+    preview = engine.app.preview(home, more, kube, control_plane.kubeconfig)
     up(more)
     wider = _secret(kube, "db", space)
     assert {key: wider[key] for key in values} == values
@@ -175,7 +175,7 @@ def test_credentials_are_made_once_and_encrypted(
 
     for clear in (values["password"], wider["token"], base64.b64encode(values["password"].encode()).decode()):
         assert clear not in str(preview)
-        assert clear not in str(engine.state(home.app_stack))
+        assert clear not in str(engine.stacks.state(home.app_stack))
         holding = [path for path in state_root.rglob("*") if path.is_file() and clear.encode() in path.read_bytes()]
         assert holding == []
     token = control_plane.kubeconfig.rpartition("token: ")[2].strip(" }\n")
@@ -188,13 +188,13 @@ def test_credentials_outlive_a_destroy_without_data(
     objects = world.app(space, world.config("a", space), generated=(world.credentials("db", space, "password"),))
     up(objects)
     values = _secret(kube, "db", space)
-    assert engine.app_destroy(home, kube, destroy_data=False) == ("Credential/db",)
+    assert engine.app.destroy(home, kube, destroy_data=False) == ("Credential/db",)
     assert kube.get("v1", "Namespace", space) is None
     up(objects)
     assert _secret(kube, "db", space) == values
-    assert engine.app_destroy(home, kube, destroy_data=True) == ()
-    assert engine.state(home.app_stack) is None
-    assert engine.stacks() == []
+    assert engine.app.destroy(home, kube, destroy_data=True) == ()
+    assert engine.stacks.state(home.app_stack) is None
+    assert engine.stacks.names() == []
     up(objects)
     assert _secret(kube, "db", space) != values
 
@@ -206,7 +206,7 @@ def test_credentials_of_a_lost_state_are_taken_from_the_cluster(
     up(objects)
     values = _secret(kube, "db", space)
     shutil.rmtree(state_root / "backend/.pulumi")
-    assert engine.state(home.app_stack) is None
+    assert engine.stacks.state(home.app_stack) is None
     up(objects)
     assert _secret(kube, "db", space) == values
 
@@ -216,7 +216,7 @@ def test_a_destroy_without_data_keeps_claims_and_their_namespace(
 ) -> None:
     objects = world.app(space, world.claim("data", space), world.stateful_set("db", space), world.config("a", space))
     up(objects)
-    kept = engine.app_destroy(home, kube, destroy_data=False)
+    kept = engine.app.destroy(home, kube, destroy_data=False)
     assert kept == (f"Namespace/{space}", "PersistentVolumeClaim/data")
     assert kube.get("apps/v1", "StatefulSet", "db", space) is None
     claim = kube.get("v1", "PersistentVolumeClaim", "data", space)
@@ -226,7 +226,7 @@ def test_a_destroy_without_data_keeps_claims_and_their_namespace(
     again = kube.get("v1", "PersistentVolumeClaim", "data", space)
     assert again is not None
     assert again["metadata"]["uid"] == claim["metadata"]["uid"], "the same data"
-    assert engine.app_destroy(home, kube, destroy_data=True) == ()
+    assert engine.app.destroy(home, kube, destroy_data=True) == ()
     assert kube.get("v1", "Namespace", space) is None
 
 
@@ -234,10 +234,10 @@ def test_new_credentials_for_the_cluster_replace_nothing(
     engine: Engine, home: Home, kube: Kube, control_plane: ControlPlane, space: str, changed: Changed
 ) -> None:
     objects = world.app(space, world.config("a", space))
-    engine.app_up(home, objects, kube, control_plane.kubeconfig, _nothing_to_wait_for, superseded="keep")
+    engine.app.up(home, objects, kube, control_plane.kubeconfig, _nothing_to_wait_for, superseded="keep")
     changed()
     renewed = control_plane.kubeconfig + "# renewed\n"
-    engine.app_up(home, objects, kube, renewed, _nothing_to_wait_for, superseded="keep")
+    engine.app.up(home, objects, kube, renewed, _nothing_to_wait_for, superseded="keep")
     assert changed() == {}
 
 
@@ -246,7 +246,7 @@ def test_a_retained_object_that_is_no_longer_named_stays(
 ) -> None:
     up(world.app(space, world.claim("data", space)))
     without = world.app(space)
-    preview = engine.app_preview(home, without, kube, control_plane.kubeconfig)
+    preview = engine.app.preview(home, without, kube, control_plane.kubeconfig)
     assert [change.name for change in preview] == [f"Namespace/{space}"]
     up(without)
     claim = kube.get("v1", "PersistentVolumeClaim", "data", space)
@@ -286,7 +286,7 @@ def test_a_gate_that_fails_ends_the_run_with_the_cause(
         up(objects, wait=wait)
     assert failure.value.causes[0].sign == "ImagePull"
     assert kube.get("apps/v1", "Deployment", "web", space) is None
-    state = engine.state(home.app_stack)
+    state = engine.stacks.state(home.app_stack)
     assert state is not None
     assert not state.complete
     up(objects, wait=lambda workload, condition: None)
@@ -310,7 +310,7 @@ def test_a_stateful_set_is_recreated_around_its_pods(
     up(world.app(space, world.stateful_set("db", space)))
     pod = _pod(kube, space)
     changed = world.app(space, world.stateful_set("db", space, management="Parallel"))
-    preview = engine.app_preview(home, changed, kube, control_plane.kubeconfig)
+    preview = engine.app.preview(home, changed, kube, control_plane.kubeconfig)
     change = next(change for change in preview if change.name == "StatefulSet/db")
     assert change.operation == "replace"
     assert change.fields == (FieldChange("spec.podManagementPolicy", "OrderedReady", "Parallel"),)
@@ -339,7 +339,7 @@ def test_load_balancers_go_before_anything_else(
             return super().wait_gone(*address, **options)  # pyright: ignore[reportArgumentType]
 
     watched = Watched(kube._http, kube.server)
-    engine.app_destroy(home, watched, destroy_data=True)
+    engine.app.destroy(home, watched, destroy_data=True)
     assert rest == [True]
     assert kube.get("v1", "Namespace", space) is None
 
@@ -350,8 +350,8 @@ def test_forgetting_an_app_leaves_its_credentials(
     objects = world.app(space, world.config("a", space), generated=(world.credentials("db", space, "password"),))
     up(objects)
     values = _secret(kube, "db", space)
-    engine.forget_app(home)
-    state = engine.state(home.app_stack)
+    engine.app.forget(home)
+    state = engine.stacks.state(home.app_stack)
     assert state is not None
     assert list(state.resources) == ["Credential/db"]
     assert kube.get("v1", "ConfigMap", "a", space) is not None, "the cluster was not asked"
@@ -359,8 +359,8 @@ def test_forgetting_an_app_leaves_its_credentials(
     kube.wait_gone("v1", "Namespace", space, timeout=60)
     up(objects)
     assert _secret(kube, "db", space) == values
-    engine.forget_app(home, destroy_data=True)
-    state = engine.state(home.app_stack)
+    engine.app.forget(home, destroy_data=True)
+    state = engine.stacks.state(home.app_stack)
     assert state is not None
     assert list(state.resources) == []
 

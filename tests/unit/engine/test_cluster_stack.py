@@ -44,7 +44,7 @@ def _resources(size: int = 1) -> list[ClusterResource]:
 
 def test_up_nothing_change_destroy(engine: Engine, home: Home, cloud: Folder, state_root: Path) -> None:
     types = {TOKEN: cloud}
-    outputs = engine.cluster_up(home, _resources(), types)
+    outputs = engine.cluster.up(home, _resources(), types)
     assert outputs["network"]["path"] == str(cloud.root / "network")
     assert outputs["network"]["token"] == "[secret]"
     content = json.loads((cloud.root / "cluster/content").read_text())
@@ -53,29 +53,29 @@ def test_up_nothing_change_destroy(engine: Engine, home: Home, cloud: Folder, st
     assert stored == [], "secret outputs are encrypted"
 
     cloud.calls.clear()
-    engine.cluster_up(home, _resources(), types)
+    engine.cluster.up(home, _resources(), types)
     assert cloud.calls == []
-    preview = {change.name: change for change in engine.cluster_preview(home, _resources(2), types)}
+    preview = {change.name: change for change in engine.cluster.preview(home, _resources(2), types)}
     assert (preview["network"].operation, preview["cluster"].operation) == ("update", "same")
     assert preview["network"].fields == (FieldChange("size", 1, 2),)
     assert cloud.calls == []
-    engine.cluster_up(home, _resources(2), types)
+    engine.cluster.up(home, _resources(2), types)
     assert cloud.calls == ["update", "create"]
 
-    engine.cluster_destroy(home, types)
+    engine.cluster.destroy(home, types)
     assert list(cloud.root.iterdir()) == []
-    assert engine.state(home.cluster_stack) is None
+    assert engine.stacks.state(home.cluster_stack) is None
 
 
 def test_the_preview_of_a_replacement_says_what_is_not_known_yet(engine: Engine, home: Home, cloud: Folder) -> None:
-    engine.cluster_up(home, _resources(), {TOKEN: cloud})
+    engine.cluster.up(home, _resources(), {TOKEN: cloud})
     renamed = [ClusterResource(TOKEN, "network", {"name": "other", "size": 1}), _resources()[1]]
-    preview = {change.name: change for change in engine.cluster_preview(home, renamed, {TOKEN: cloud})}
+    preview = {change.name: change for change in engine.cluster.preview(home, renamed, {TOKEN: cloud})}
     assert preview["network"].operation == "replace"
     assert preview["network"].fields == (FieldChange("name", "network", "other"),)
     (field,) = preview["cluster"].fields
     assert (field.path, field.after) == ("network", "(known when it is made)")
-    engine.cluster_up(home, renamed, {TOKEN: cloud})
+    engine.cluster.up(home, renamed, {TOKEN: cloud})
     assert not (cloud.root / "network").exists()
     assert json.loads((cloud.root / "cluster/content").read_text())["network"] == str(cloud.root / "other")
 
@@ -86,10 +86,10 @@ def test_a_cluster_is_not_made_anew_under_other_apps(engine: Engine, home: Home,
     def resources(name: str, size: int = 1) -> list[ClusterResource]:
         return [ClusterResource(TOKEN, "cluster", {"name": name, "size": size, "uid": "1"})]
 
-    engine.cluster_up(home, resources("first"), types)
-    replacement = engine.cluster_preview(home, resources("second"), types)
+    engine.cluster.up(home, resources("first"), types)
+    replacement = engine.cluster.preview(home, resources("second"), types)
     assert made_anew(engine, home, replacement)
-    assert not made_anew(engine, home, engine.cluster_preview(home, resources("first", 2), types))
+    assert not made_anew(engine, home, engine.cluster.preview(home, resources("first", 2), types))
     assert other_apps(engine, home) == []
     provider: Any = SimpleNamespace(resource_types=lambda: types)
     target: Any = SimpleNamespace(home=home, provider=provider)
@@ -107,7 +107,7 @@ def test_a_cluster_is_not_made_anew_under_other_apps(engine: Engine, home: Home,
 
 
 def test_the_preview_of_a_new_cluster_creates(engine: Engine, home: Home, cloud: Folder) -> None:
-    preview = engine.cluster_preview(home, _resources(), {TOKEN: cloud})
+    preview = engine.cluster.preview(home, _resources(), {TOKEN: cloud})
     assert [(change.operation, change.name) for change in preview] == [("create", "network"), ("create", "cluster")]
     assert FieldChange("size", None, 1) in preview[0].fields
     assert cloud.calls == []
@@ -116,17 +116,17 @@ def test_the_preview_of_a_new_cluster_creates(engine: Engine, home: Home, cloud:
 def test_a_broken_off_creation_is_carried_on(engine: Engine, home: Home, cloud: Folder) -> None:
     cloud.broken = True
     with pytest.raises(ProviderError, match="the disk is full") as failure:
-        engine.cluster_up(home, _resources(), {TOKEN: cloud})
+        engine.cluster.up(home, _resources(), {TOKEN: cloud})
     assert failure.value.fix == "make room"
-    state = engine.state(home.cluster_stack)
+    state = engine.stacks.state(home.cluster_stack)
     assert state is not None
     assert not state.complete
     cloud.broken = False
     cloud.calls.clear()
-    outputs = engine.cluster_up(home, _resources(), {TOKEN: cloud})
+    outputs = engine.cluster.up(home, _resources(), {TOKEN: cloud})
     assert cloud.calls == ["create", "create"], "created again, not updated"
     assert outputs["network"]["path"] == str(cloud.root / "network")
-    state = engine.state(home.cluster_stack)
+    state = engine.stacks.state(home.cluster_stack)
     assert state is not None
     assert state.complete
 
@@ -134,15 +134,15 @@ def test_a_broken_off_creation_is_carried_on(engine: Engine, home: Home, cloud: 
 def test_a_broken_off_creation_is_cleaned_up_by_destroy(engine: Engine, home: Home, cloud: Folder) -> None:
     cloud.broken = True
     with pytest.raises(ProviderError):
-        engine.cluster_up(home, _resources(), {TOKEN: cloud})
+        engine.cluster.up(home, _resources(), {TOKEN: cloud})
     assert (cloud.root / "network").exists()
-    engine.cluster_destroy(home, {TOKEN: cloud})
+    engine.cluster.destroy(home, {TOKEN: cloud})
     assert not (cloud.root / "network").exists()
 
 
 def test_a_creation_that_a_kill_broke_off_is_cleaned_up_by_destroy(engine: Engine, home: Home, cloud: Folder) -> None:
     """What a kill -9 within `create` leaves: the object, and in the state a pending operation."""
-    engine.cluster_up(home, _resources(), {TOKEN: cloud})
+    engine.cluster.up(home, _resources(), {TOKEN: cloud})
     file = open_workspace(None).state_file(home.cluster_stack)
     assert file is not None
     document = json.loads(file.read_text())
@@ -152,16 +152,16 @@ def test_a_creation_that_a_kill_broke_off_is_cleaned_up_by_destroy(engine: Engin
     begun = {key: value for key, value in made.items() if key not in ("id", "outputs")}
     latest["pending_operations"] = [{"resource": begun, "type": "creating"}]
     file.write_text(json.dumps(document))
-    state = engine.state(home.cluster_stack)
+    state = engine.stacks.state(home.cluster_stack)
     assert state is not None
     assert state.pending == (made["urn"],)
-    engine.cluster_destroy(home, {TOKEN: cloud})
+    engine.cluster.destroy(home, {TOKEN: cloud})
     assert list(cloud.root.iterdir()) == []
 
 
 def test_a_problem_of_the_inputs_is_told(engine: Engine, home: Home, cloud: Folder) -> None:
     with pytest.raises(SpecError) as failure:
-        engine.cluster_up(home, [ClusterResource(TOKEN, "nameless", {"name": ""})], {TOKEN: cloud})
+        engine.cluster.up(home, [ClusterResource(TOKEN, "nameless", {"name": ""})], {TOKEN: cloud})
     assert [(problem.message, problem.path) for problem in failure.value.problems] == [
         ("a folder needs a name", "name")
     ]
@@ -171,23 +171,23 @@ def test_a_problem_of_the_inputs_is_told(engine: Engine, home: Home, cloud: Fold
 def test_a_vanished_cluster_is_made_again_and_what_is_left_of_it_taken_over(
     engine: Engine, home: Home, cloud: Folder, events: list[Event]
 ) -> None:
-    engine.cluster_up(home, _resources(), {TOKEN: cloud})
+    engine.cluster.up(home, _resources(), {TOKEN: cloud})
     shutil.rmtree(cloud.root / "cluster")
-    engine.forget_vanished(home, lambda: None, {TOKEN: cloud})
+    engine.cluster.forget_vanished(home, lambda: None, {TOKEN: cloud})
     assert any("is gone" in event.message for event in events if isinstance(event, Notice))
     cloud.calls.clear()
-    engine.cluster_up(home, _resources(), {TOKEN: cloud})
+    engine.cluster.up(home, _resources(), {TOKEN: cloud})
     assert cloud.calls.count("create") == 1
 
 
 def test_a_cluster_in_another_place_than_the_spec_says_is_not_taken_for_gone(
     engine: Engine, home: Home, cloud: Folder
 ) -> None:
-    engine.cluster_up(home, _resources(), {TOKEN: cloud})
-    before = engine.state(home.cluster_stack)
+    engine.cluster.up(home, _resources(), {TOKEN: cloud})
+    before = engine.stacks.state(home.cluster_stack)
     with pytest.raises(ProviderError, match="not where it is looked for now"):
-        engine.forget_vanished(home, lambda: None, {TOKEN: cloud})
-    assert engine.state(home.cluster_stack) == before
+        engine.cluster.forget_vanished(home, lambda: None, {TOKEN: cloud})
+    assert engine.stacks.state(home.cluster_stack) == before
 
 
 @pytest.mark.parametrize(("uid", "forgotten"), [("", False), ("it", False), ("another", True)])
@@ -199,52 +199,52 @@ def test_a_cluster_of_the_same_name_is_told_by_its_uid(
     assert file is not None
     file.parent.mkdir(parents=True)
     file.write_text(json.dumps({"version": 3, "checkpoint": {"latest": {"resources": [known]}}}))
-    engine.forget_vanished(home, lambda: ClusterState("plane", True, uid=uid), {})
+    engine.cluster.forget_vanished(home, lambda: ClusterState("plane", True, uid=uid), {})
     assert any("is gone" in event.message for event in events if isinstance(event, Notice)) == forgotten
 
 
 def test_what_a_cluster_was_brought_up_with_is_known_to_every_app(engine: Engine, home: Home, cloud: Folder) -> None:
     plane = ClusterState("plane", True)
-    assert not engine.cluster_has(home, "one", plane)
-    engine.cluster_up(home, _resources(), {TOKEN: cloud}, digest="one")
-    assert engine.cluster_has(home, "one", plane)
-    assert not engine.cluster_has(home, "two", plane)
-    assert [change.operation for change in engine.cluster_preview(home, _resources(), {TOKEN: cloud})] == ["same"] * 2
+    assert not engine.cluster.has(home, "one", plane)
+    engine.cluster.up(home, _resources(), {TOKEN: cloud}, digest="one")
+    assert engine.cluster.has(home, "one", plane)
+    assert not engine.cluster.has(home, "two", plane)
+    assert [change.operation for change in engine.cluster.preview(home, _resources(), {TOKEN: cloud})] == ["same"] * 2
     cloud.broken = True
     with pytest.raises(ProviderError, match="the disk is full"):
-        engine.cluster_up(home, _resources(3), {TOKEN: cloud}, digest="three")
-    assert not engine.cluster_has(home, "three", plane)
-    assert not engine.cluster_has(home, "one", plane), "what broke off is carried on with"
+        engine.cluster.up(home, _resources(3), {TOKEN: cloud}, digest="three")
+    assert not engine.cluster.has(home, "three", plane)
+    assert not engine.cluster.has(home, "one", plane), "what broke off is carried on with"
 
 
 def test_whether_a_cluster_is_gone_is_asked_when_no_other_makes_it(
     engine: Engine, home: Home, cloud: Folder, events: list[Event]
 ) -> None:
     """Of two `up` at once, the second finds a state that the first has begun and a cluster that is not there yet."""
-    engine.cluster_up(home, _resources(), {TOKEN: cloud})
+    engine.cluster.up(home, _resources(), {TOKEN: cloud})
     made = threading.Event()
 
     def find() -> ClusterState | None:
         return ClusterState("plane", True) if made.is_set() else None
 
     first = Engine(Settings(), nowhere)
-    before = first.state(home.cluster_stack)
+    before = first.stacks.state(home.cluster_stack)
     with ThreadPoolExecutor(1) as pool:
-        with first._operation(home.cluster_stack, (), shared=True):
-            second = pool.submit(engine.forget_vanished, home, find, {})
+        with first.stacks.operation(home.cluster_stack, (), shared=True):
+            second = pool.submit(engine.cluster.forget_vanished, home, find, {})
             while not any(isinstance(event, Notice) and "waiting" in event.message for event in events):
                 assert not second.done(), second.exception()
                 time.sleep(0.01)
             made.set()
         second.result()
-    assert engine.state(home.cluster_stack) == before
+    assert engine.stacks.state(home.cluster_stack) == before
 
 
 def test_pulumis_own_records_of_a_stack_are_bounded(
     engine: Engine, home: Home, cloud: Folder, state_root: Path
 ) -> None:
     types = {TOKEN: cloud}
-    engine.cluster_up(home, _resources(), types)
+    engine.cluster.up(home, _resources(), types)
     records = state_root / "backend/.pulumi/history/portable" / home.cluster_stack
     first = list(records.iterdir())
     assert len(first) == FILES_OF_A_RUN
@@ -252,7 +252,7 @@ def test_pulumis_own_records_of_a_stack_are_bounded(
     for number in range(1, KEPT_RUNS + 3):
         for path in first:
             path.with_name(path.name.replace(stamp, str(int(stamp) + number))).write_text("{}")
-    engine.cluster_up(home, _resources(2), types)
+    engine.cluster.up(home, _resources(2), types)
     kept = sorted(records.iterdir())
     assert len(kept) == KEPT_RUNS * FILES_OF_A_RUN
     assert not set(first) & set(kept)
@@ -262,20 +262,20 @@ def test_pulumis_own_records_of_a_stack_are_bounded(
 
 def test_a_change_behind_our_back_is_seen_and_put_back(engine: Engine, home: Home, cloud: Folder) -> None:
     types = {TOKEN: cloud}
-    engine.cluster_up(home, _resources(), types)
+    engine.cluster.up(home, _resources(), types)
     content = cloud.root / "network/content"
     content.write_text(json.dumps({"name": "network", "size": 7}))
-    preview = {change.name: change for change in engine.cluster_preview(home, _resources(), types)}
+    preview = {change.name: change for change in engine.cluster.preview(home, _resources(), types)}
     assert preview["network"].operation == "update"
     assert preview["network"].fields == (FieldChange("size", 7, 1),)
     assert preview["cluster"].operation == "same"
-    engine.cluster_up(home, _resources(), types)
+    engine.cluster.up(home, _resources(), types)
     assert json.loads(content.read_text())["size"] == 1
 
     shutil.rmtree(cloud.root / "cluster")
-    preview = {change.name: change.operation for change in engine.cluster_preview(home, _resources(), types)}
+    preview = {change.name: change.operation for change in engine.cluster.preview(home, _resources(), types)}
     assert preview == {"network": "same", "cluster": "create"}
-    engine.cluster_up(home, _resources(), types)
+    engine.cluster.up(home, _resources(), types)
     assert (cloud.root / "cluster/content").exists()
 
 
@@ -283,7 +283,7 @@ def test_progress_is_told_of_the_object_that_makes_it(
     engine: Engine, home: Home, cloud: Folder, events: list[Event]
 ) -> None:
     cloud.says = "half of it"
-    engine.cluster_up(home, _resources(), {TOKEN: cloud})
+    engine.cluster.up(home, _resources(), {TOKEN: cloud})
     told = [event for event in events if isinstance(event, ResourceEvent) and event.status == "progress"]
     assert {(event.stack, event.operation, event.name, event.detail) for event in told} == {
         ("cluster", "create", "network", "half of it"),
@@ -296,7 +296,7 @@ def test_several_failures_are_told_at_once_each_with_what_to_do(engine: Engine, 
     cloud.together = threading.Barrier(2, timeout=60)
     both = [ClusterResource(TOKEN, name, {"name": name}) for name in ("left", "right")]
     with pytest.raises(ProviderError, match="the disk is full") as failure:
-        engine.cluster_up(home, both, {TOKEN: cloud})
+        engine.cluster.up(home, both, {TOKEN: cloud})
     assert failure.value.fix == "make room"
     assert re.search("(left|right): the disk is full", failure.value.message)
     assert re.search("(left|right): the disk is full", failure.value.detail)
@@ -316,13 +316,13 @@ def test_many_resources_that_need_each_others_outputs_are_previewed_and_made(
         for at in range(1, 40)
     ]
     resources = [first, *rest]
-    preview = engine.cluster_preview(home, resources, {TOKEN: cloud})
+    preview = engine.cluster.preview(home, resources, {TOKEN: cloud})
     assert [change.operation for change in preview] == ["create"] * 40
-    engine.cluster_up(home, resources[:20], {TOKEN: cloud})
-    preview = engine.cluster_preview(home, resources, {TOKEN: cloud})
+    engine.cluster.up(home, resources[:20], {TOKEN: cloud})
+    preview = engine.cluster.preview(home, resources, {TOKEN: cloud})
     assert [change.operation for change in preview] == ["same"] * 20 + ["create"] * 20
-    engine.cluster_up(home, resources, {TOKEN: cloud})
+    engine.cluster.up(home, resources, {TOKEN: cloud})
     content = json.loads((cloud.root / "n39/content").read_text())
     assert content == {"name": "n39", "on": str(cloud.root / "n12"), "list": ["token-of-n0", "own-id-of-n0"]}
-    engine.cluster_destroy(home, {TOKEN: cloud})
+    engine.cluster.destroy(home, {TOKEN: cloud})
     assert list(cloud.root.iterdir()) == []

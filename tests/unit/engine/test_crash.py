@@ -52,7 +52,7 @@ class App:
 
     def up(self, objects: Objects, superseded: Literal["keep", "delete"] = "delete") -> None:
         kubeconfig = self.kubeconfig.read_text()
-        self.engine.app_up(self.home, objects, self.kube, kubeconfig, lambda *_: None, superseded=superseded)
+        self.engine.app.up(self.home, objects, self.kube, kubeconfig, lambda *_: None, superseded=superseded)
 
     def start(self, operation: str) -> subprocess.Popen[str]:
         """`operate` with this test's state."""
@@ -89,22 +89,22 @@ def test_killed_anywhere_the_same_call_finishes(
     if operation == "destroy":
         app.up(everything)
     cli = _killed(app.start(operation), victim, after)
-    killed_state = app.engine.state(app.home.app_stack)
+    killed_state = app.engine.stacks.state(app.home.app_stack)
     assert killed_state is not None
     assert not killed_state.complete
 
     if operation == "destroy":
-        app.engine.app_destroy(app.home, app.kube, destroy_data=True)
+        app.engine.app.destroy(app.home, app.kube, destroy_data=True)
         assert app.kube.get("v1", "Namespace", app.space) is None
-        assert app.engine.state(app.home.app_stack) is None
+        assert app.engine.stacks.state(app.home.app_stack) is None
     else:
         app.up(everything)
-        state = app.engine.state(app.home.app_stack)
+        state = app.engine.stacks.state(app.home.app_stack)
         assert state is not None
         assert state.complete
         assert app.live() == {name for name in state.resources if not name.startswith("Namespace/")}
         assert len(state.resources) == 61
-        assert all(change.operation == "same" for change in app.engine.app_preview(app.home, everything, app.kube, ""))
+        assert all(change.operation == "same" for change in app.engine.app.preview(app.home, everything, app.kube, ""))
     assert not Path(f"/proc/{cli}").exists(), "no engine is left behind"
 
 
@@ -136,7 +136,7 @@ def test_ctrl_c_ends_a_waiting_run_in_order(app: App) -> None:
     rest = process.communicate(timeout=60)[0]
     assert "Interrupted" in rest
     assert process.returncode == 130
-    state = app.engine.state(app.home.app_stack)
+    state = app.engine.stacks.state(app.home.app_stack)
     assert state is not None
     assert state.pending == ()
     assert not state.complete

@@ -56,17 +56,17 @@ def test_locks_and_damaged_states_say_what_to_do() -> None:
 def test_another_key_is_told_apart(engine: Engine, home: Home, tmp_path: Path, state_root: Path) -> None:
     cloud = Folder(tmp_path / "cloud")
     resources = [ClusterResource(TOKEN, "cluster", {"name": "cluster"})]
-    engine.cluster_up(home, resources, {TOKEN: cloud})
+    engine.cluster.up(home, resources, {TOKEN: cloud})
     (state_root / "key").write_text("another one")
     with pytest.raises(EngineError, match="its passphrase is another one") as refusal:
-        engine.cluster_up(home, resources, {TOKEN: cloud})
+        engine.cluster.up(home, resources, {TOKEN: cloud})
     assert "key file" in refusal.value.fix
 
 
 def test_a_missing_cli_is_a_tool_error(state_root: Path, home: Home, tmp_path: Path) -> None:
     engine = Engine(Settings(pulumi=tmp_path / "nothing"), nowhere)
     with pytest.raises(ToolError) as refusal:
-        engine.cluster_up(home, [], {})
+        engine.cluster.up(home, [], {})
     assert "portable doctor --fix" in refusal.value.fix
 
 
@@ -80,4 +80,4 @@ clusters: [{name: gone, cluster: {server: "https://127.0.0.1:1"}}]
 users: [{name: gone, user: {token: x}}]
 """
     with Kube.connect(kubeconfig) as gone, pytest.raises(ClusterError, match=r"127\.0\.0\.1:1 cannot be reached"):
-        engine.app_up(home, world.app(space), gone, kubeconfig, lambda *_: None, superseded="keep")
+        engine.app.up(home, world.app(space), gone, kubeconfig, lambda *_: None, superseded="keep")

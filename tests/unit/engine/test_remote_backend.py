@@ -24,10 +24,11 @@ TOKEN = "portable:test:Folder"
 def _machine(name: str, tmp_path: Path, pulumi: Path, monkeypatch: pytest.MonkeyPatch) -> Engine:
     monkeypatch.setenv("PORTABLE_STATE", str(tmp_path / name))
     engine = Engine(Settings(pulumi=pulumi), nowhere)
-    engine._workspace = replace(engine._workspace, local=None, backend=(tmp_path / "shared").as_uri())
-    engine._backend.workspace = engine._workspace
-    engine._workspace.folder.mkdir(parents=True)
-    (engine._workspace.folder / "Pulumi.yaml").write_text("name: portable\nruntime: python\n")
+    stacks = engine.stacks
+    stacks._workspace = replace(stacks._workspace, local=None, backend=(tmp_path / "shared").as_uri())
+    stacks._backend.workspace = stacks._workspace
+    stacks._workspace.folder.mkdir(parents=True)
+    (stacks._workspace.folder / "Pulumi.yaml").write_text("name: portable\nruntime: python\n")
     return engine
 
 
@@ -37,16 +38,16 @@ def test_another_machine_goes_on(tmp_path: Path, pulumi: Path, home: Home, monke
     cloud = Folder(tmp_path / "cloud")
     resources = [ClusterResource(TOKEN, "cluster", {"name": "cluster", "size": 1})]
     first = _machine("one", tmp_path, pulumi, monkeypatch)
-    assert first.state(home.cluster_stack) is None
-    first.cluster_up(home, resources, {TOKEN: cloud})
-    state = first.state(home.cluster_stack)
+    assert first.stacks.state(home.cluster_stack) is None
+    first.cluster.up(home, resources, {TOKEN: cloud})
+    state = first.stacks.state(home.cluster_stack)
 
     second = _machine("two", tmp_path, pulumi, monkeypatch)
-    assert second.stacks() == [home.cluster_stack]
-    assert second.state(home.cluster_stack) == state
+    assert second.stacks.names() == [home.cluster_stack]
+    assert second.stacks.state(home.cluster_stack) == state
     cloud.calls.clear()
-    second.cluster_up(home, resources, {TOKEN: cloud})
+    second.cluster.up(home, resources, {TOKEN: cloud})
     assert cloud.calls == []
-    second.cluster_destroy(home, {TOKEN: cloud})
+    second.cluster.destroy(home, {TOKEN: cloud})
     assert list(cloud.root.iterdir()) == []
-    assert first.state(home.cluster_stack) is None
+    assert first.stacks.state(home.cluster_stack) is None

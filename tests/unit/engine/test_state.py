@@ -206,19 +206,19 @@ def test_a_corrupt_state_names_its_backup(content: str, engine: Engine, home: Ho
     file.parent.mkdir(parents=True)
     file.write_text(content)
     with pytest.raises(EngineError, match=r"cannot be read") as refusal:
-        engine.state(home.app_stack)
+        engine.stacks.state(home.app_stack)
     assert f"{file}.bak" in refusal.value.fix
 
 
 def test_a_held_stack_is_refused(engine: Engine, home: Home) -> None:
     other = Engine(Settings(pulumi=Path("/nonexistent")), nowhere)
     with (
-        engine._operation(home.app_stack, ()),
+        engine.stacks.operation(home.app_stack, ()),
         pytest.raises(StateLocked, match="another portable process"),
-        other._operation(home.app_stack, ()),
+        other.stacks.operation(home.app_stack, ()),
     ):
         pass
-    assert engine.stacks() == [home.app_stack]
+    assert engine.stacks.names() == [home.app_stack]
 
 
 def test_importing_the_engine_imports_neither_pulumi_nor_grpc() -> None:
