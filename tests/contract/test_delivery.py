@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -21,12 +22,15 @@ from portable.provider import RegistryLogin
 from portable.spec.model import Cluster
 from portable.target import Request, Target, compile_target, open_target
 from portable.tools.crane import CRANE
-from tests import oci
+from tests import oci, soak
+from tests.buildkit import REMOTE, buildkit
 from tests.packages import need
 from tests.registries import LocalRegistry, registry
 
 pytestmark = pytest.mark.contract
 PUBLIC = "docker.io/library/redis:7"
+# Builder -> its program. BuildKit takes minutes to be built itself: whole runs only.
+BUILDERS: Mapping[str, str] = {"buildah": "buildah", "buildkit": "buildctl", "buildx": "docker"}
 
 
 @dataclass
@@ -62,10 +66,32 @@ def clouds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Cloud, Cl
         yield Cloud(one), Cloud(two, "another cloud")
 
 
+@pytest.fixture(scope="module")
+def with_buildkit() -> Iterator[Mapping[str, str]]:
+    if not soak.SOAK:
+        yield {}
+        return
+    with buildkit() as environment:
+        yield environment
+
+
+@pytest.fixture(params=list(BUILDERS)[: soak.size(1, 3)])
+def program(
+    request: pytest.FixtureRequest, with_buildkit: Mapping[str, str], monkeypatch: pytest.MonkeyPatch
+) -> str:
+    """The program of the builder that the test builds with."""
+    builder = request.param
+    found = {"PORTABLE_BUILDER": "docker" if builder == "buildx" else builder}
+    if builder != "buildah":
+        found |= {**with_buildkit, **REMOTE}
+    for name, value in found.items():
+        monkeypatch.setenv(name, value)
+    return BUILDERS[builder]
+
+
 @pytest.fixture
-def target(tmp_path: Path, clouds: tuple[Cloud, Cloud], monkeypatch: pytest.MonkeyPatch) -> Target:
-    """An app whose image is built by Buildah for two platforms, on the first cloud. Every test has an app of its own."""
-    monkeypatch.setenv("PORTABLE_BUILDER", "buildah")
+def target(tmp_path: Path, clouds: tuple[Cloud, Cloud], program: str) -> Target:
+    """An app whose image is built for two platforms, on the first cloud. Every test has an app of its own."""
     name = f"shop{abs(hash(tmp_path)) % 10**8}"
     (tmp_path / "api").mkdir()
     (tmp_path / "api" / "Dockerfile").write_text("FROM scratch\nCOPY data /data\n")
@@ -140,9 +166,9 @@ def test_a_migration_copies_what_the_target_is_to_find_in_its_own_registry(
 
 
 def test_a_build_secret_is_read_and_left_nowhere(
-    tmp_path: Path, target: Target, clouds: tuple[Cloud, Cloud], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, target: Target, program: str, clouds: tuple[Cloud, Cloud], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The build fails unless it reads the right value; a wrapper in Buildah's place notes its arguments."""
+    """The build fails unless it reads the right value; a wrapper in the builder's place notes its arguments."""
     value = f"s3cret-{tmp_path.name}"
     context = tmp_path / "api"
     (context / "busybox").write_bytes(Path(need("busybox", "busybox-static")).read_bytes())
@@ -157,9 +183,9 @@ def test_a_build_secret_is_read_and_left_nowhere(
         spec.read_text().partition("workloads")[0]
         + f"workloads: {{web: {{containers: {{main: {{build: {asked}}}}}}}}}\n"
     )
-    seen, real = tmp_path / "seen", need("buildah")
+    seen, real = tmp_path / "seen", shutil.which(program)
     (tmp_path / "bin").mkdir()
-    wrapper = tmp_path / "bin" / "buildah"
+    wrapper = tmp_path / "bin" / program
     wrapper.write_text(f'#!/bin/sh\necho "$@" >> {seen}\nexec {real} "$@"\n')
     wrapper.chmod(0o755)
     monkeypatch.setenv("PATH", f"{wrapper.parent}:{os.environ['PATH']}")

@@ -8,8 +8,10 @@ import random
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +19,23 @@ import pytest
 
 from portable.events import nowhere
 from portable.spec import model
-from portable_kind import Kind
+from portable_kind import Kind, docker
+from portable_kind.images import CTR
 from tests import oci, soak
+from tests.buildkit import REMOTE, buildkit
 from tests.e2e.conftest import ROOT, AppUnderTest, app
+from tests.e2e.promises import Table
 from tests.packages import need
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 HELLO = ROOT / "examples" / "hello" / "build" / "hello"
 SMALL = {"requests": {"cpu": "10m", "memory": "16Mi"}}
 PORTS = {"ports": {"http": {"port": 80, "targetPort": 8080}}}
-# Docker's build is that of the first test; a sample runs the others in turns.
-BUILDERS = ("podman", "docker", "buildah")[: soak.size(1, 3)]
+# Docker's build is that of the first test; a sample has one of the others.
+BUILDERS = ("podman", "docker", "buildah", "buildkit", "buildx", "buildx-remote")[: soak.size(1, 6)]
+BUILT_HEAD = ("builder", "platforms", "built, delivered and running after", "again, nothing to do, after")
+HEAD = ("built with", "media type", "platforms", "by", "runs", "made and loaded in", "ready after")
+BY_BUILDKIT = ("buildkit", "buildx")
 
 
 def context(folder: Path) -> Path:
@@ -135,6 +143,11 @@ VARIANTS = [
         ("buildah", "oci", 1),
         ("buildah", "docker", 1),
         ("buildah", "oci", 2),
+        ("buildkit", "oci", 1),
+        ("buildkit", "docker", 1),
+        ("buildkit", "oci", 2),
+        ("buildx", "docker", 1),
+        ("buildx", "oci", 2),
         ("layout", "oci", 1),
         ("layout", "docker", 1),
         ("layout", "oci", 2),
@@ -142,7 +155,32 @@ VARIANTS = [
     )
     for by in ("tag", "digest")
 ]
-CHOSEN = random.Random(20261123).sample(VARIANTS, soak.size(5, len(VARIANTS)))
+# BuildKit takes minutes to be built itself: whole runs only.
+QUICK = [variant for variant in VARIANTS if variant.builder not in BY_BUILDKIT]
+CHOSEN = VARIANTS if soak.SOAK else random.Random(20261123).sample(QUICK, 5)
+
+
+@pytest.fixture(scope="module")
+def with_buildkit() -> Iterator[Mapping[str, str]]:
+    if not soak.SOAK:
+        yield {}
+        return
+    with buildkit() as environment:
+        yield environment
+
+
+@pytest.fixture(scope="module")
+def variants(say: Callable[[str], None]) -> Iterator[Table]:
+    made = Table("tests/e2e/test_images.py", HEAD, [])
+    yield made
+    made.tell(say)
+
+
+@pytest.fixture(scope="module")
+def builds(say: Callable[[str], None]) -> Iterator[Table]:
+    made = Table("tests/e2e/test_images.py builders", BUILT_HEAD, [])
+    yield made
+    made.tell(say)
 
 
 @pytest.fixture
@@ -152,27 +190,46 @@ def archive() -> Iterator[Path]:
 
 
 def test_images_of_every_builder_run(
-    make_app: Callable[[str], AppUnderTest], archive: Path, say: Callable[[str], None]
+    make_app: Callable[[str], AppUnderTest], archive: Path, variants: Table, with_buildkit: Mapping[str, str]
 ) -> None:
     entry = make_app("variants")
     at = context(entry.file.parent / "web")
     cluster = model.Cluster(name=entry.cluster.name)
     workloads: dict[str, Any] = {}
+    seconds: dict[Variant, float] = {}
     for variant in CHOSEN:
-        name = f"example.test/{entry.name}/{variant.name}:1.0"
-        made = _make(variant, name, at, archive / variant.name)
-        Kind().load_archive(cluster, made, name, nowhere)
-        image = name if variant.by == "tag" else Kind().held_images(cluster, [name])[name]
+        name, began = f"example.test/{entry.name}/{variant.name}:1.0", time.monotonic()
+        made = _make(variant, name, at, archive / variant.name, with_buildkit)
+        pinned = Kind().load_archive(cluster, made, name, nowhere)
+        seconds[variant] = time.monotonic() - began
+        image = name if variant.by == "tag" else pinned
         workloads[variant.name] = {"containers": {"main": {"image": image, "resources": SMALL}}, "service": PORTS}
     entry.write(workloads)
     entry.up()
+    held = _media_types(entry.cluster.name)
     for variant in CHOSEN:
         (pod,) = entry.pods(variant.name)
-        assert pod["status"]["containerStatuses"][0]["ready"], variant
-    say("images that run: " + ", ".join(variant.name for variant in CHOSEN))
+        media = held[f"example.test/{entry.name}/{variant.name}:1.0"]
+        ready = pod["status"]["containerStatuses"][0]["ready"]
+        words = (variant.builder, f"`{media}`", str(variant.platforms), variant.by, "yes" if ready else "no")
+        variants.rows.append((*words, f"{seconds[variant]:.1f} s", f"{_ready_after(pod):.0f} s"))
+        assert ready, variant
+        assert variant.media in media, f"{variant}: {media}"
 
 
-def _make(variant: Variant, name: str, at: Path, folder: Path) -> Path:
+def _media_types(cluster: str) -> dict[str, str]:
+    """image -> what its node's containerd says that it is, without the words that all media types of images share."""
+    rows = (line.split() for line in docker.execute(f"{cluster}-control-plane", *CTR, "list").splitlines()[1:])
+    return {row[0]: row[1].removeprefix("application/vnd.") for row in rows}
+
+
+def _ready_after(pod: Mapping[str, Any]) -> float:
+    (since,) = (each["lastTransitionTime"] for each in pod["status"]["conditions"] if each["type"] == "Ready")
+    begun = pod["metadata"]["creationTimestamp"]
+    return (datetime.fromisoformat(since) - datetime.fromisoformat(begun)).total_seconds()
+
+
+def _make(variant: Variant, name: str, at: Path, folder: Path, with_buildkit: Mapping[str, str]) -> Path:
     """The image as a file of `docker save` or as an OCI layout, as its builder makes it by hand."""
     folder.mkdir()
     if variant.builder == "layout":
@@ -185,6 +242,8 @@ def _make(variant: Variant, name: str, at: Path, folder: Path) -> Path:
         _run("docker", "build", "--tag", name, str(at), env={"DOCKER_BUILDKIT": "0"})
         _run("docker", "save", "--output", str(folder / "image.tar"), name)
         return folder / "image.tar"
+    if variant.builder in BY_BUILDKIT:
+        return _make_by_buildkit(variant, name, at, folder, with_buildkit)
     program, several = need(variant.builder), variant.platforms > 1
     if several:
         _run(program, "build", "--platform", "linux/amd64,linux/arm64", "--layers=false", "--manifest", name, str(at))
@@ -198,8 +257,25 @@ def _make(variant: Variant, name: str, at: Path, folder: Path) -> Path:
     return folder / "image"
 
 
+def _make_by_buildkit(variant: Variant, name: str, at: Path, folder: Path, env: Mapping[str, str]) -> Path:
+    platforms = ",".join(("linux/amd64", "linux/arm64")[: variant.platforms])
+    image = folder / ("image" if variant.media == "oci" else "image.tar")
+    output = f"type=oci,tar=false,dest={image}" if variant.media == "oci" else f"type=docker,name={name},dest={image}"
+    if variant.builder == "buildkit":
+        words = ("--frontend=dockerfile.v0", f"--local=context={at}", f"--local=dockerfile={at}")
+        _run("buildctl", "build", *words, f"--opt=platform={platforms}", f"--output={output}", env=env)
+    elif variant.platforms > 1:
+        _run("docker", "buildx", "build", "--platform", platforms, f"--output={output}", str(at), env={**env, **REMOTE})
+    else:
+        _run("docker", "buildx", "build", "--tag", name, str(at), env=env)
+        _run("docker", "save", "--output", str(image), name)
+    return image
+
+
 def _run(*command: str, env: Mapping[str, str] | None = None) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | (env or {}), check=False)
+    # by way of a shell: the program is looked for on the PATH of `env`
+    words = ["sh", "-c", 'exec "$@"', "sh", *command]
+    done = subprocess.run(words, capture_output=True, text=True, env=os.environ | (env or {}), check=False)
     assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}{done.stderr}"
 
 
@@ -218,15 +294,42 @@ def test_an_image_of_ones_own_by_its_tag(make_app: Callable[[str], AppUnderTest]
 
 
 @pytest.mark.parametrize("builder", BUILDERS)
-def test_up_with_each_builder(make_app: Callable[[str], AppUnderTest], builder: str) -> None:
-    if builder != "docker":
+def test_up_with_each_builder(
+    make_app: Callable[[str], AppUnderTest], builds: Table, with_buildkit: Mapping[str, str], builder: str
+) -> None:
+    if builder in ("podman", "buildah"):
         need(builder)
     entry = make_app(f"by-{builder}")
     at = context(entry.file.parent / "web")
     (at / "builder").write_text(builder)  # another content: another image
-    platforms = {} if builder == "docker" else {"platforms": ["linux/amd64", "linux/arm64"]}
-    build = {"context": "./web", **platforms}
+    # Docker's engine cannot give out an image of several platforms, whichever builder it has.
+    platforms = ["linux/amd64"] if builder in ("docker", "buildx") else ["linux/amd64", "linux/arm64"]
+    build = {"context": "./web", "platforms": platforms}
     entry.write({"web": {"containers": {"main": {"build": build, "resources": SMALL}}, "service": PORTS}})
-    portable = replace(entry.portable, env={**entry.portable.env, "PORTABLE_BUILDER": builder})
-    assert built(portable("up", "--cloud", "kind", "--yes", "--output", "json", entry.file).events())
+    portable = replace(entry.portable, env={**entry.portable.env, **_environment(builder, with_buildkit)})
+    first = portable("up", "--cloud", "kind", "--yes", "--output", "json", entry.file)
+    assert built(first.events())
+    assert TITLES[builder] in first.out, "it is the one that was asked for"
     assert "@sha256:" in running_image(entry, "web")
+    again = portable("up", "--cloud", "kind", "--yes", "--output", "json", entry.file)
+    assert again.events()[-1]["changed"] is False
+    builds.rows.append((builder, ", ".join(platforms), f"{first.seconds:.1f} s", f"{again.seconds:.1f} s"))
+
+
+# What the progress of `up` calls the builder.
+TITLES = {
+    "docker": "with Docker",
+    "podman": "with Podman",
+    "buildah": "with Buildah",
+    "buildkit": "with BuildKit",
+    "buildx": "with Docker with BuildKit",
+    "buildx-remote": "with Docker with BuildKit",
+}
+
+
+def _environment(builder: str, with_buildkit: Mapping[str, str]) -> Mapping[str, str]:
+    if builder == "buildkit":
+        return {**with_buildkit, "PORTABLE_BUILDER": "buildkit"}
+    if builder.startswith("buildx"):
+        return {**with_buildkit, "PORTABLE_BUILDER": "docker", **(REMOTE if builder == "buildx-remote" else {})}
+    return {"PORTABLE_BUILDER": builder}
