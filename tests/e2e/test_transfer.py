@@ -123,7 +123,7 @@ def test_a_forwarded_port_comes_out_at_the_source(moved: Moving) -> None:
     path = f"/api/v1/namespaces/{target.namespace}/services/{name}:{port}/proxy/"
 
     def answers() -> bool:
-        return "answering" in target.kube._http.get(path).text
+        return "answering" in target.kube._wire.http.get(path).text
 
     wait(answers, "the forwarded port answers", seconds=60)
 

@@ -338,7 +338,7 @@ def test_load_balancers_go_before_anything_else(
                 self.merge_patch("v1", "Service", "web", {"metadata": {"finalizers": None}}, space)
             return super().wait_gone(*address, **options)  # pyright: ignore[reportArgumentType]
 
-    watched = Watched(kube._http, kube.server)
+    watched = Watched(kube._wire.http, kube.server)
     engine.app.destroy(home, watched, destroy_data=True)
     assert rest == [True]
     assert kube.get("v1", "Namespace", space) is None

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from portable.kube import _KNOWN
+from portable.kube.kinds import KNOWN
 from portable_stacks.app.resources import ANNOTATIONS, app_resources, type_token
 from tests.unit.engine import world
 
 pytestmark = pytest.mark.unit
 
 # What the core compiles; the rest of what `Kube` knows is made by the cluster itself.
-KINDS = [key for key in _KNOWN if key[1] not in ("Node", "Event", "Endpoints", "PersistentVolume")]
+KINDS = [key for key in KNOWN if key[1] not in ("Node", "Event", "Endpoints", "PersistentVolume")]
 
 
 @pytest.fixture(scope="module")
