@@ -1,30 +1,26 @@
 """The ejected Pulumi program carries on the stack that portable made: nothing of the running app would change.
 
-Run by the real Pulumi CLI against a real API server, with our own provider serving the official plugin's types; the program itself
-uses the official SDK. With the official plugin it is not run here: it cannot be had without a download.
+Run by the real Pulumi CLI against a real API server, as `tests.ejected` says.
 """
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from portable.compile.objects import Objects
 from portable.eject.pulumi_program import program
 from portable.engine import Engine, Settings
-from portable.engine.kubernetes import KubernetesObject
 from portable.events import nowhere
 from portable.kube import Kube
 from portable.target import Request, Target, compile_target, open_target
 from portable.tools import require
 from portable.tools.pulumi import PULUMI
 from tests.control_plane import ControlPlane
+from tests.ejected import preview, take_over
 
 pytestmark = pytest.mark.unit
 
@@ -67,49 +63,19 @@ def ejected(target: Target, objects: Objects, tmp_path: Path) -> Path:
     return folder
 
 
-def preview(engine: Engine, target: Target, kube: Kube, source: str) -> dict[str, str]:
-    """name -> what Pulumi would do, as `pulumi preview` in the program's folder would say."""
-
-    def inline() -> Callable[[], None]:
-        code = compile(source, "__main__.py", "exec")
-        return lambda: exec(code, {"__name__": "__main__"})  # noqa: S102
-
-    outcome = engine.stacks.run(
-        "preview", target.home.app_stack, "app",
-        program=inline, types={"kubernetes:*": KubernetesObject(kube)}, served=("kubernetes",),
-    )  # fmt: skip
-    return {name: operation for operation, _, name in outcome.steps}
-
-
 def test_the_program_changes_nothing_of_what_runs(
     engine: Engine, target: Target, kube: Kube, control_plane: ControlPlane, tmp_path: Path
 ) -> None:
     objects = compile_target(target)
     engine.app.up(target.home, objects, kube, control_plane.kubeconfig, lambda *_: None, superseded="keep")
     folder = ejected(target, objects, tmp_path)
-    take_over(engine, target, folder)
-    found = preview(engine, target, kube, (folder / "__main__.py").read_text())
+    take_over(engine, target.home, folder)
+    found = preview(engine, target.home, kube, (folder / "__main__.py").read_text())
     assert {"Namespace/taken-over", "Deployment/web", "StatefulSet/cache", "Ingress/taken-over"} <= set(found)
     assert set(found.values()) == {"same"}, found
     changed = (folder / "__main__.py").read_text().replace("'web:1'", "'web:2'")
-    assert preview(engine, target, kube, changed) == found | {"Deployment/web": "update"}
+    assert preview(engine, target.home, kube, changed) == found | {"Deployment/web": "update"}
     assert kube.get("v1", "Secret", "cache", "taken-over"), "what only portable can serve stays in the cluster"
-
-
-def take_over(engine: Engine, target: Target, folder: Path) -> None:
-    """As the README says: the stack's document through take_over.py and back."""
-    backend: Any = engine.stacks._backend
-    document = {"version": 3, "deployment": backend.read(target.home.app_stack)}
-    done = subprocess.run(
-        [sys.executable, folder / "take_over.py"],
-        input=json.dumps(document),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    left = json.loads(done.stdout)["deployment"]
-    assert not [each for each in left["resources"] if each["type"].startswith("portable:")]
-    backend.write(target.home.app_stack, left)
 
 
 def test_without_a_state_the_program_holds_what_the_spec_compiles_to(
