@@ -29,6 +29,7 @@ from portable.target import Request, Target, compile_target, connect, open_targe
 from portable.up import up
 
 _DEBOUNCE_MILLISECONDS = 200
+_CALM_MILLISECONDS = 200
 _UNPRIVILEGED = 1024
 
 
@@ -42,12 +43,11 @@ class Show:
     failed: Callable[[PortableError], None]
 
 
-def dev(request: Request, show: Show, stop: threading.Event) -> None:
-    """Until `stop` is set. Raises UsageError on a cloud: there nothing is loaded from this machine.
+def dev(target: Target, request: Request, show: Show, stop: threading.Event) -> None:
+    """Until `stop` is set; `target` is what `request` asks for. Raises UsageError on a cloud: there nothing is loaded from this machine.
 
     The app stays as it is when this ends.
     """
-    target = open_target(request)
     if not isinstance(target.provider, LiveFiles):
         raise UsageError(
             f"`dev` works on a cluster of this machine, not on {target.provider.title}",
@@ -56,8 +56,10 @@ def dev(request: Request, show: Show, stop: threading.Event) -> None:
     loop = _Loop(request, show, target)
     with ExitStack() as beside:
         shown = ""
+        changes = _changes(target, stop)
+        next(changes)  # from here on none is missed: not even one of while the app is brought up
         loop.bring_up("the start")
-        for changed in _changes(target, stop):
+        for changed in changes:
             # Logs and forwarded ports outlive a rollout: their pods are looked up anew.
             if loop.running not in ("", shown):
                 beside.close()
@@ -79,17 +81,14 @@ class _Loop:
     def bring_up(self, reason: str) -> None:
         began = time.monotonic()
         try:
-            before = open_target(self.request)
             result = up(self.request, emit=self.show.emit)
-            self.target = open_target(self.request)
+            self.target = open_target(self.request, images=False)
         except PortableError as error:
             self.show.failed(error)
             return
         self.running = self.target.app.digest
         words = "running" if result.changed else "nothing to change"
         self._say(f"{words} after {time.monotonic() - began:.1f} s ({reason})")
-        if images_of(self.target) != images_of(before):
-            self.bring_up("something changed meanwhile")
 
     def handle(self, changed: Collection[Path]) -> None:
         found = [verdict for image in images_of(self.target) if (verdict := judge(image, changed)) is not None]
@@ -167,7 +166,8 @@ def _archive(verdict: Verdict) -> bytes:
 
 
 def _changes(target: Target, stop: threading.Event) -> Iterator[set[Path]]:
-    """Sets of files that changed, together where they changed together; an empty set at first, and every few seconds.
+    """Sets of files that changed, together where they changed together; an empty set at first, and whenever nothing has changed for
+    a moment. From the first set on all changes are seen, whenever the next is asked for.
 
     Editors' own files and caches do not count.
     """
@@ -177,9 +177,14 @@ def _changes(target: Target, stop: threading.Event) -> Iterator[set[Path]]:
     places = [
         folder for folder in folders if not any(folder != other and folder.is_relative_to(other) for other in folders)
     ]
-    yield set()
     for changes in watch(
-        *places, stop_event=stop, debounce=_DEBOUNCE_MILLISECONDS, step=50, raise_interrupt=True, yield_on_timeout=True
+        *places,
+        stop_event=stop,
+        debounce=_DEBOUNCE_MILLISECONDS,
+        step=50,
+        rust_timeout=_CALM_MILLISECONDS,
+        yield_on_timeout=True,
+        raise_interrupt=True,
     ):
         yield {Path(path) for _, path in changes}
 

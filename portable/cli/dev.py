@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def build(session: Session, request: Request, push: bool) -> None:
     """Build the images of containers that have `build`.
 
-    With Docker, Podman or Buildah, whichever is here ($PORTABLE_BUILDER chooses). An image is named by what it is built from;
+    With Docker, BuildKit, Podman or Buildah, whichever is here ($PORTABLE_BUILDER chooses). An image is named by what it is built from;
     one that is there is not built again. `up` does the same by itself.
     """
     from portable.errors import UsageError
@@ -62,12 +62,12 @@ def dev(ctx: click.Context, request: Request) -> None:
 
     session: Session = ctx.obj
     session.streaming = session.json
-    stop = threading.Event()
+    target, stop = open_target(request, images=False), threading.Event()
     try:
-        work(request, _show(session), stop)
+        work(target, request, _show(session), stop)
     except KeyboardInterrupt:
         stop.set()
-        _farewell(session, open_target(request), request)
+        _farewell(session, target, request)
         ctx.exit(130)
 
 

@@ -203,7 +203,7 @@ CALLS |= {
         "file", "DELETE", f"{_FILES}/{{location}}/instances/{{name}}", ("file.instances.delete",)
     ),
     "file.projects.locations.operations.get": Call(
-        "file", "GET", f"{_FILES}/{{location}}/operations/{{name}}", ("file.operations.get",)
+        "file", "GET", f"{_FILES}/{{location}}/operations/{{operation}}", ("file.operations.get",)
     ),
 }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from portable.errors import ProviderError
@@ -65,6 +65,40 @@ def finish(google: Google, place: Place, operation: Any, *, what: str, emit: Emi
     )
     if done.error.code:
         raise failed(what, done.error.message, [*done.cluster_conditions, *done.nodepool_conditions])
+
+
+def rest_done(
+    google: Google,
+    service: str,
+    operation: Mapping[str, Any],
+    at: Mapping[str, str],
+    *,
+    what: str,
+    emit: Emit,
+    timeout: float,
+    usual: str = "",
+    step: str = "cluster",
+) -> None:
+    """As `finish`, for a service that is spoken to by REST ("file", "artifactregistry"). `at`: project and location."""
+    call, name = f"{service}.projects.locations.operations.get", str(operation["name"]).rpartition("/")[2]
+    found = operation
+
+    def look() -> Mapping[str, Any] | Pending:
+        nonlocal found
+        if not found.get("done"):
+            found = google.rest(call, operation=name, **at)
+        return found if found.get("done") else Pending("Google is at it")
+
+    pace = google.pace
+    done = poll(
+        look, what=what, timeout=timeout, emit=emit, usual=usual, step=step, interval=pace.poll, sleep=pace.sleep
+    )
+    if error := done.get("error"):
+        raise ProviderError(
+            f"{what} failed",
+            detail=f"Google says: {error.get('message') or error.get('code') or 'nothing'}",
+            fix="look at it in Google's console, then run the same command again",
+        )
 
 
 def settle(google: Google, place: Place, cluster: str, *, what: str, emit: Emit, usual: str = "") -> None:

@@ -10,8 +10,8 @@ import re
 from typing import Any
 
 from portable.events import Emit, Notice
-from portable.polling import Pending, poll
 from portable.provider import RegistryLogin
+from portable_gcp.operations import rest_done
 from portable_gcp.place import Place
 from portable_gcp.session import Google, Refused
 
@@ -78,27 +78,6 @@ def _make(google: Google, at: dict[str, str], emit: Emit) -> None:
             raise
         return
 
-    def done() -> bool | Pending:
-        nonlocal made
-        if made.get("done"):
-            return True
-        operation = str(made["name"]).rpartition("/")[2]
-        made = google.rest("artifactregistry.projects.locations.operations.get", operation=operation, **at)
-        return bool(made.get("done")) or Pending("Google is making it")
-
-    poll(
-        done,
-        what=f"the repository {REPOSITORY}",
-        timeout=_TIMEOUT,
-        emit=emit,
-        interval=google.pace.poll,
-        sleep=google.pace.sleep,
+    rest_done(
+        google, "artifactregistry", made, at, what=f"making the repository {REPOSITORY}", emit=emit, timeout=_TIMEOUT
     )
-    if error := made.get("error"):
-        raise Refused(
-            f"Google could not make the repository {REPOSITORY}: {error.get('message', '')}",
-            status=0,
-            reason=str(error.get("code", "")),
-            said=str(error.get("message", "")),
-            fix="look at the project's Artifact Registry, then run the same command again",
-        )

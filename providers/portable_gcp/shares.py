@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from portable.events import Emit
-from portable.polling import Pending, poll
 from portable.provider import KubeObject
 from portable_gcp import naming
+from portable_gcp.operations import rest_done
 from portable_gcp.place import Place
 from portable_gcp.profile import SHARE_DRIVER, SHARES
 from portable_gcp.session import Google, Refused
@@ -75,25 +75,17 @@ def delete(google: Google, name: str, emit: Emit) -> None:
             return
         raise
 
-    def look() -> dict[str, Any] | Pending:
-        last = operation["name"].rpartition("/")[2]
-        found = google.rest("file.projects.locations.operations.get", project=project, location=location, name=last)
-        return found if found.get("done") else Pending("deleting")
-
-    pace = google.pace
-    done = poll(
-        look,
-        what=f"{KIND} {instance}",
-        timeout=_MINUTES,
+    rest_done(
+        google,
+        "file",
+        operation,
+        {"project": project, "location": location},
+        what=f"deleting the {KIND} {instance}",
         emit=emit,
+        timeout=_MINUTES,
         usual="2-5 min",
         step="data",
-        interval=pace.poll,
-        sleep=pace.sleep,
     )
-    if "error" in done:
-        said = str(done["error"].get("message", ""))
-        raise Refused(f"{KIND} {instance} could not be deleted: {said}", status=409, reason="", said=said)
 
 
 def persistent_volume(share: Share) -> KubeObject:

@@ -114,8 +114,11 @@ def test_a_change_is_running_again(work: tuple[AppUnderTest, Path, Session], say
     with (context / "Dockerfile").open("a") as file:
         file.write('CMD ["again"]\n')
     session.notice("web: building anew", "Dockerfile changed")
+    (context / "late").write_text("changed while another change is brought up")
     session.notice("running after", "Dockerfile changed")
     built = time.monotonic() - began
+    session.notice("web: building anew", "late changed")
+    session.notice("after", "late changed")
     image = entry.get("apps/v1", "Deployment", "web")["spec"]["template"]["spec"]["containers"][0]["image"]
     assert "@sha256:" in image
 
