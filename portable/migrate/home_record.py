@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from portable.errors import ClusterError, PortableError
 from portable.home import Home
 from portable.migrate.journal import End, now
+from portable.migrate.sides import FIELD_MANAGER
 
 if TYPE_CHECKING:
     from portable.kube import Kube
     from portable.target import Request, Target
 
 NAME = "portable-home"
-MANAGER = "portable-migrate"
 _FILE = "moved.json"
 
 # arriving: the target before the commit. frozen: the source from the freeze to the commit. left: the source after it.
@@ -70,7 +70,7 @@ def write(kube: Kube, namespace: str, part: Part, migration: str, home: End) -> 
             },
             "data": {"record": json.dumps(asdict(record), sort_keys=True)},
         },
-        field_manager=MANAGER,
+        field_manager=FIELD_MANAGER,
     )
 
 

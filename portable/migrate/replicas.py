@@ -6,15 +6,15 @@ https://kubernetes.io/docs/tasks/run-application/horizontal-pod-autoscale/#impli
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from portable.compile.names import WORKLOAD_LABEL
 from portable.errors import ClusterError
 from portable.kube import Kube
-from portable.migrate.home_record import MANAGER
+from portable.migrate.sides import FIELD_MANAGER
 from portable.provider import KubeObject
+from portable.rollout.handover import pass_replicas
 from portable.rollout.ownership import owns
 
 _SCALED = (("apps/v1", "Deployment"), ("apps/v1", "StatefulSet"))
@@ -64,7 +64,7 @@ def _patch(kube: Kube, namespace: str, name: str, patch: KubeObject) -> KubeObje
     kind, _, plain = name.partition("/")
     version = "batch/v1" if kind == "CronJob" else "apps/v1"
     try:
-        return kube.merge_patch(version, kind, plain, patch, namespace, field_manager=MANAGER)
+        return kube.merge_patch(version, kind, plain, patch, namespace, field_manager=FIELD_MANAGER)
     except ClusterError as error:
         if error.status == 404:
             return None
@@ -95,18 +95,11 @@ def _owner(live: KubeObject) -> str:
 
 
 def _give_back(kube: Kube, live: KubeObject, owner: str) -> None:
-    """Moves `replicas` from our entry of managedFields to the owner's. Such edits are client-go's way too (util/csaupgrade)."""
+    """The count, which we own since we set it, to whom it belonged."""
     for _ in range(_TRIES):
-        entries: list[KubeObject] = copy.deepcopy(live["metadata"].get("managedFields", []))
-        for entry in entries:
-            if entry["manager"] == MANAGER and owns(entry, "spec", "replicas") and not entry.get("subresource"):
-                del entry["fieldsV1"]["f:spec"]["f:replicas"]
-            elif entry["manager"] == owner and entry.get("operation") == "Apply" and not entry.get("subresource"):
-                entry["fieldsV1"].setdefault("f:spec", {})["f:replicas"] = {}
         metadata = live["metadata"]
-        patch = {"metadata": {"resourceVersion": metadata["resourceVersion"], "managedFields": entries}}
         try:
-            kube.merge_patch(live["apiVersion"], live["kind"], metadata["name"], patch, metadata["namespace"])
+            pass_replicas(kube, live, FIELD_MANAGER, to=owner)
             return
         except ClusterError as error:
             if error.status != 409:

@@ -11,6 +11,12 @@ if TYPE_CHECKING:
     from portable.target import Target
 
 
+# On everything that a migration makes in either cluster: its id.
+MIGRATION_LABEL = "portable.dev/migration"
+# Who changes the app's own objects while it moves, for `managedFields`.
+FIELD_MANAGER = "portable-migrate"
+
+
 @dataclass(frozen=True)
 class Side:
     """The app on one cluster. `app` is what a command works on there (spec, provider, home); `objects` what it compiles to."""

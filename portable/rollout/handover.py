@@ -41,7 +41,7 @@ def _hand_over(kube: Kube, workload: CompiledWorkload, namespace: str) -> bool:
         if live is None or not _owned_by_an_applier(live):
             return False
         try:
-            _release(kube, _take(kube, live, live["spec"]["replicas"]))
+            pass_replicas(kube, _take(kube, live, live["spec"]["replicas"]), FIELD_MANAGER)
         except ClusterError as error:
             if error.status != 409 or attempt == _TRIES - 1:
                 raise
@@ -77,14 +77,20 @@ def _owned_by_an_applier(live: KubeObject) -> bool:
     )
 
 
-def _release(kube: Kube, live: KubeObject) -> None:
-    """Takes the count out of our own fields, or it stayed there where nothing else changes and no apply follows: then a count
-    that the autoscaler chooses would look like drift. Such edits of managedFields are client-go's way too (util/csaupgrade).
+def pass_replicas(kube: Kube, live: KubeObject, manager: str, *, to: str = "") -> None:
+    """Takes the count out of the fields of `manager`, and adds it to those that `to` applies. The count does not change.
+
+    Left in our own, where nothing else changes and no apply follows, a count that the autoscaler chooses would look like drift. Such
+    edits of managedFields are client-go's way too (util/csaupgrade). Raises ClusterError, 409 where the object has changed.
     """
-    entries: list[KubeObject] = copy.deepcopy(live["metadata"]["managedFields"])
+    entries: list[KubeObject] = copy.deepcopy(live["metadata"].get("managedFields", []))
     for entry in entries:
-        if entry["manager"] == FIELD_MANAGER and owns(entry, "spec", "replicas") and not entry.get("subresource"):
+        if entry.get("subresource"):
+            continue
+        if entry["manager"] == manager and owns(entry, "spec", "replicas"):
             del entry["fieldsV1"]["f:spec"]["f:replicas"]
+        elif entry["manager"] == to and entry.get("operation") == "Apply":
+            entry["fieldsV1"].setdefault("f:spec", {})["f:replicas"] = {}
     metadata = live["metadata"]
     patch = {"metadata": {"resourceVersion": metadata["resourceVersion"], "managedFields": entries}}
     kube.merge_patch(live["apiVersion"], live["kind"], metadata["name"], patch, metadata["namespace"])

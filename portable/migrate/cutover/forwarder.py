@@ -13,14 +13,13 @@ from typing import Any
 
 from portable.migrate.cutover.addresses import load_balancers
 from portable.migrate.cutover.trust import authorities
-from portable.migrate.sides import Sides
+from portable.migrate.sides import MIGRATION_LABEL, Sides
 from portable.provider import KubeObject
 
 NAME = "portable-forwarding"
 PORT = 80
 PROBE_PATH = "/.well-known/portable-forwarding"
 PROBE_HEADER = "Portable-Forwarding"
-LABEL = "portable.dev/migration"
 _LISTENS = 8080
 _LINGER, _DRAIN = 20, 60
 _USER = 65534
@@ -68,7 +67,7 @@ def kinds() -> Mapping[str, str]:
 
 
 def _selector(sides: Sides) -> dict[str, str]:
-    return {LABEL: sides.migration, "app.kubernetes.io/name": NAME}
+    return {MIGRATION_LABEL: sides.migration, "app.kubernetes.io/name": NAME}
 
 
 def _object(sides: Sides, api_version: str, kind: str, content: Mapping[str, Any]) -> KubeObject:

@@ -16,11 +16,10 @@ from typing import Any
 
 from portable.errors import ClusterError
 from portable.events import Emit
-from portable.kube import FIELD_MANAGER
 from portable.migrate.cutover import forwarder
 from portable.migrate.cutover.addresses import INGRESS, Place, ingresses, places
 from portable.migrate.cutover.smoke import ask
-from portable.migrate.sides import Side, Sides
+from portable.migrate.sides import FIELD_MANAGER, Side, Sides
 from portable.polling import Pending, poll
 from portable.provider import KubeObject
 from portable.rollout.ownership import owned_fields
@@ -116,9 +115,7 @@ class Forwarding:
         version = {"resourceVersion": live["metadata"]["resourceVersion"]}
         patch = {**change, "metadata": {**change.get("metadata", {}), **version}}
         name = live["metadata"]["name"]
-        self._source.kube.merge_patch(
-            *INGRESS, name, patch, self._source.namespace, field_manager=f"{FIELD_MANAGER}-migrate"
-        )
+        self._source.kube.merge_patch(*INGRESS, name, patch, self._source.namespace, field_manager=FIELD_MANAGER)
 
     def _restore(self, live: KubeObject, before: KubeObject) -> None:
         """As `up` had applied it, and ours as it was: what is the same is no change for the next `up`."""

@@ -31,18 +31,6 @@ def smoke(side: Side, *, timeout: float = 60.0) -> tuple[str, ...]:
         time.sleep(_EVERY)
 
 
-def certificate_valid(side: Side, host: str) -> str:
-    """Empty: the side shows a certificate for `host` that is trusted. Else why not. Names of one's own machine have none."""
-    place = next(each for each in places(side) if each.host == host and each.tls)
-    try:
-        with _connected(side, place):
-            return ""
-    except ssl.SSLCertVerificationError as error:
-        return f"its certificate is not trusted: {error.verify_message}"
-    except OSError as error:
-        return f"{place.address} does not answer: {error}"
-
-
 def ask(
     side: Side, place: Place, path: str, headers: Mapping[str, str] | None = None
 ) -> tuple[int, Mapping[str, str], bytes]:

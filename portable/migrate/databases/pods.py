@@ -11,14 +11,12 @@ from portable.errors import ClusterError, UsageError
 from portable.events import Emit
 from portable.exec import Container, execute
 from portable.kube import Kube
-from portable.migrate.sides import Side, Sides
+from portable.migrate.sides import FIELD_MANAGER, MIGRATION_LABEL, Side, Sides
 from portable.polling import Pending, poll
 from portable.provider import KubeObject
 from portable.rollout.view import is_ready
 from portable.spec.model import Database
 
-FIELD_MANAGER = "portable-migrate"
-LABEL = "portable.dev/migration"
 READY_SECONDS = 300.0
 _LOG_LINES = 10
 
@@ -55,7 +53,7 @@ def credentials(side: Side, name: str) -> Mapping[str, str]:
 
 def labels(sides: Sides, name: str) -> dict[str, str]:
     """Of what is made for one database of a migration. Never the workload's own label, which would put it into its Service."""
-    return {LABEL: sides.migration, "portable.dev/database": name}
+    return {MIGRATION_LABEL: sides.migration, "portable.dev/database": name}
 
 
 # Commands

@@ -17,7 +17,7 @@ from portable.migrate.databases.both import at_both, wait_for
 from portable.migrate.databases.fence import FENCE, FENCED, UNFENCE, WITHOUT_REPLICATION, with_replication
 from portable.migrate.databases.model import Lag
 from portable.migrate.databases.seed import MARKER, PASSWORD_FILE, clear, secret_name, seed
-from portable.migrate.sides import Side, Sides
+from portable.migrate.sides import FIELD_MANAGER, Side, Sides
 from portable.polling import Pending, poll
 
 STREAM_SECONDS = 600.0
@@ -90,7 +90,7 @@ class Postgres:
                     "metadata": {"name": name, "namespace": namespace, "labels": pods.labels(self._sides, self.name)},
                     "stringData": {"password": secrets.token_urlsafe(24)},
                 },
-                field_manager=pods.FIELD_MANAGER,
+                field_manager=FIELD_MANAGER,
             )
         return pods.credentials(self._target, name)["password"]
 

@@ -6,11 +6,10 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from portable.migrate.sides import Side
+from portable.migrate.sides import MIGRATION_LABEL, Side
 from portable.migrate.transfer.pairs import Pair
 from portable.provider import KubeObject
 
-MIGRATION_LABEL = "portable.dev/migration"
 MOVER_LABEL = "portable.dev/mover"
 PAIR_ANNOTATION = "portable.dev/mover-pair"
 AUTHORITY_ANNOTATION = "portable.dev/mover-authority"

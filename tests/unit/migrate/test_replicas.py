@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from portable.kube import Kube
-from portable.migrate import replicas
 from portable.migrate.replicas import record, restore, scale_to_zero, suspend
+from portable.migrate.sides import FIELD_MANAGER
 from portable.provider import KubeObject
 from portable.rollout.handover import SCALE_MANAGER
 from portable.rollout.ownership import owned_digest
@@ -73,7 +73,7 @@ def test_what_an_autoscaler_has_chosen_comes_back(kube: Kube, namespace: str) ->
     scale_to_zero(kube, namespace, recorded)
     restore(kube, namespace, recorded)
     assert live(kube, made)["spec"]["replicas"] == 7
-    assert owned_digest(live(kube, made), SCALE_MANAGER) != owned_digest(live(kube, made), replicas.MANAGER)
+    assert owned_digest(live(kube, made), SCALE_MANAGER) != owned_digest(live(kube, made), FIELD_MANAGER)
 
 
 def test_cron_jobs_are_suspended_and_go_on(kube: Kube, namespace: str) -> None:
