@@ -121,6 +121,7 @@ def _discard(move: Move, agree: Callable[[str], bool] | None) -> MigrateResult:
         move.journal = move.journal.copy_to(move.source_kube, move.namespace)
         move.hold(Lease(move.source_kube, move.namespace))
         move.release(move.target_side.kube)
+    journal.remove(move.target_side.kube, move.namespace)
     home = end_of(move.source)
     home_record.write(move.source_kube, move.namespace, "frozen", move.migration, home)
     home_record.write(move.target_side.kube, move.namespace, "arriving", move.migration, home)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache, partial
+from typing import TypeAlias
 
 from portable.errors import ClusterError, PortableError, ProviderError
 from portable.kube import Kube
 from portable.migrate import home_record, journal
 from portable.migrate.journal import End, Journal
-from portable.migrate.move import end_of, open_end, reach
+from portable.migrate.move import open_end, reach
 from portable.target import Request, Target, open_target
 
 
@@ -27,27 +29,53 @@ class Found:
     reverses: str = ""
 
 
+@dataclass(frozen=True)
+class _Place:
+    """One end as it was looked at. `kube` None: its cluster is not there, or cannot be reached, and `why` says which."""
+
+    target: Target
+    kube: Kube | None
+    why: str
+
+    def journal(self) -> Journal | None:
+        return journal.read(self.kube, self.target.app.namespace) if self.kube is not None else None
+
+
+_Look: TypeAlias = Callable[[End], _Place]
+
+
 def find(request: Request, ends: tuple[End, End] | None) -> Found:
     """`ends` None: they are found out. Raises PortableError where nothing leads to a migration."""
-    named, ends = ends is not None, ends or _known_ends(request)
-    source, target = open_end(request, ends[0]), open_end(request, ends[1])
-    source_kube, why_source = _try(source)
-    target_kube, why_target = _try(target)
-    kubes = [kube for kube in (source_kube, target_kube) if kube is not None]
-    counts = counting([found for kube in kubes if (found := journal.read(kube, source.app.namespace))])
-    if counts is not None and (counts.record.header.source, counts.record.header.target) != ends:
-        if not named:  # since then it went back, or on
-            return find(request, (counts.record.header.source, counts.record.header.target))
-        if counts.record.phase == "committed" and ends == (counts.record.header.target, counts.record.header.source):
-            return Found(source, target, source_kube, target_kube, None, reverses=counts.record.header.migration)
-        if not counts.record.over:
-            known = counts.record.header
+    look = cache(partial(_look, request))  # each cluster is asked once
+    if ends is not None:
+        return _between(look, ends)
+    known = _known_ends(request, look)
+    counts = counting([found for end in known if (found := look(end).journal())])
+    # since then it may have gone back, or on
+    return _between(look, _ends_of(counts.standing) if counts is not None else known)
+
+
+def _between(look: _Look, ends: tuple[End, End]) -> Found:
+    source, target = map(look, ends)
+    counts = counting([found for place in (source, target) if (found := place.journal())])
+    counts = counts.standing if counts is not None else None
+    reverses = ""
+    if counts is not None and _ends_of(counts) != ends:
+        known = counts.record.header
+        if counts.record.phase == "committed" and _ends_of(counts) == (ends[1], ends[0]):
+            reverses = known.migration
+        elif not counts.record.over:
             raise PortableError(
                 f"another migration of {known.app} is under way: from {known.source} to {known.target}, since {known.started[:19]}",
                 fix="end it first: `portable migrate resume`, `portable migrate abort` or `portable migrate finalize`",
             )
         counts = None
-    return Found(source, target, source_kube, target_kube, counts, "; ".join(filter(None, (why_source, why_target))))
+    why = "" if reverses else "; ".join(filter(None, (source.why, target.why)))
+    return Found(source.target, target.target, source.kube, target.kube, counts, why, reverses)
+
+
+def _ends_of(found: Journal) -> tuple[End, End]:
+    return found.record.header.source, found.record.header.target
 
 
 def counting(found: list[Journal]) -> Journal | None:
@@ -56,42 +84,34 @@ def counting(found: list[Journal]) -> Journal | None:
     return max(found, key=lambda each: (each.record.header.started, len(each.record.entries)), default=None)
 
 
-def _known_ends(request: Request) -> tuple[End, End]:
+def _known_ends(request: Request, look: _Look) -> tuple[End, End]:
     """From the cluster where the spec has the app; where it has left that, from the one that it has gone to."""
-    target = open_target(request)
-    kube, why = _try(target)
-    namespace = target.app.namespace
-    if kube is not None:
-        found = journal.read(kube, namespace)
-        record = home_record.read(kube, namespace)
-        if found is None and record is not None:
-            found = _at(request, record.home, namespace)
-        if found is not None:
-            return found.record.header.source, found.record.header.target
-    left = home_record.moved(request.state).get(target.home.app_stack)
-    if left is not None and (found := _at(request, End(**left["home"]), namespace)):
-        return found.record.header.source, found.record.header.target
-    raise PortableError(
-        f"no migration of {target.home.app} is known on {end_of(target)}",
-        detail=why,
-        fix="name its ends: `portable migrate status FROM TO`",
-    )
+    home = open_target(request).home
+    here = look(End(home.cloud, home.cluster))
+    found = here.journal()
+    if found is None and here.kube is not None:
+        record = home_record.read(here.kube, here.target.app.namespace)
+        found = look(record.home).journal() if record is not None else None
+    if found is None and (left := home_record.moved(request.state).get(home.app_stack)) is not None:
+        found = look(End(**left["home"])).journal()
+    if found is None:
+        raise PortableError(
+            f"no migration of {home.app} is known on {home.cloud}/{home.cluster}",
+            detail=here.why,
+            fix="name its ends: `portable migrate status FROM TO`",
+        )
+    return _ends_of(found)
 
 
-def _at(request: Request, end: End, namespace: str) -> Journal | None:
-    kube, _why = _try(open_end(request, end))
-    return journal.read(kube, namespace) if kube is not None else None
-
-
-def _try(target: Target) -> tuple[Kube | None, str]:
-    """(the cluster, "") or (None, why not)."""
-    with suppress(ClusterError):
-        try:
-            kube = reach(target)
-        except ProviderError as error:
-            return None, f"{end_of(target)}: {error.message}"
+def _look(request: Request, end: End) -> _Place:
+    target = open_end(request, end)
+    try:
+        kube = reach(target)
         if kube is None:
-            return None, f"there is no cluster {end_of(target)} that is well"
+            return _Place(target, None, f"there is no cluster {end} that is well")
         kube.version()
-        return kube, ""
-    return None, f"the cluster {end_of(target)} cannot be reached"
+    except ProviderError as error:
+        return _Place(target, None, f"{end}: {error.message}")
+    except ClusterError:
+        return _Place(target, None, f"the cluster {end} cannot be reached")
+    return _Place(target, kube, "")

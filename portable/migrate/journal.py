@@ -1,6 +1,7 @@
 """The journal: an append-only record of a migration's steps, kept in the cluster. All of a migration's state is in it.
 
     ConfigMap portable-migration   data.header: JSON, the ends and the app   data.entries: JSON lines, one for each thing that happened
+                                   data.reversed: JSON, both of the migration that this one takes back
 
 It stands in the source's namespace until the commit, and in the target's after it. Every write is a compare-and-set on
 resourceVersion: of two writers the second fails. It holds names, counts, digests and times, never a value of a secret.
@@ -73,10 +74,11 @@ class Entry:
 
 @dataclass(frozen=True)
 class Record:
-    """A journal as it was read."""
+    """A journal as it was read. `reversed`: that of the migration which this one takes back, and which stands where it is given up."""
 
     header: Header
     entries: tuple[Entry, ...]
+    reversed: Record | None = None
 
     def last(self, step: str) -> Entry | None:
         """What happened to the step last, notes left out."""
@@ -148,6 +150,14 @@ class Journal:
                     break
         self.record = wanted
 
+    @property
+    def standing(self) -> Journal:
+        """A way back that was given up has changed nothing: the migration that it was to take back stands as it did."""
+        before = self.record.reversed
+        if before is None or self.record.phase != "rolled back":
+            return self
+        return Journal(self._kube, self._namespace, before, self._version)
+
     def copy_to(self, kube: Kube, namespace: str) -> Journal:
         """The same record in another namespace, whatever stood there before."""
         found = kube.get("v1", "ConfigMap", NAME, namespace)
@@ -183,15 +193,20 @@ def read(kube: Kube, namespace: str) -> Journal | None:
     found = kube.get("v1", "ConfigMap", NAME, namespace)
     if found is None:
         return None
-    return Journal(kube, namespace, _decode(found), found["metadata"]["resourceVersion"])
+    return Journal(kube, namespace, _decode(found.get("data") or {}), found["metadata"]["resourceVersion"])
 
 
 def begin(kube: Kube, namespace: str, header: Header) -> Journal:
-    """A new journal, in the place of one that is over."""
-    found = kube.get("v1", "ConfigMap", NAME, namespace)
-    version = found["metadata"]["resourceVersion"] if found else ""
-    record = Record(header, ())
-    return Journal(kube, namespace, record, _write(kube, namespace, record, version))
+    """A new journal, in the place of one that is over, or of the one that it takes back."""
+    found = read(kube, namespace)
+    before = found.standing.record if found is not None else None
+    takes_back = before is not None and before.header.migration == header.reverses
+    record = Record(header, (), replace(before, reversed=None) if before is not None and takes_back else None)
+    return Journal(kube, namespace, record, _write(kube, namespace, record, found._version if found else ""))
+
+
+def remove(kube: Kube, namespace: str) -> None:
+    kube.delete("v1", "ConfigMap", NAME, namespace, propagation="Background")
 
 
 def now() -> str:
@@ -208,7 +223,7 @@ def _write(kube: Kube, namespace: str, record: Record, version: str) -> str:
             "namespace": namespace,
             "labels": {"app.kubernetes.io/managed-by": "portable", LABEL: record.header.migration},
         },
-        "data": {"header": _json(asdict(record.header)), "entries": _lines(record.entries)},
+        "data": _encode(record) | ({"reversed": _json(_encode(record.reversed))} if record.reversed else {}),
     }
     if not version:
         try:
@@ -221,6 +236,10 @@ def _write(kube: Kube, namespace: str, record: Record, version: str) -> str:
     return str(kube.replace(manifest)["metadata"]["resourceVersion"])
 
 
+def _encode(record: Record) -> dict[str, str]:
+    return {"header": _json(asdict(record.header)), "entries": _lines(record.entries)}
+
+
 def _lines(entries: Iterable[Entry]) -> str:
     return "".join(_json(asdict(entry)) + "\n" for entry in entries)
 
@@ -229,12 +248,13 @@ def _json(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"))
 
 
-def _decode(found: KubeObject) -> Record:
+def _decode(data: Mapping[str, str]) -> Record:
     try:
-        header = json.loads(found["data"]["header"])
+        header = json.loads(data["header"])
         ends = {"source": End(**header["source"]), "target": End(**header["target"])}
-        entries = tuple(Entry(**json.loads(line)) for line in found["data"]["entries"].splitlines())
-        return Record(Header(**{**header, **ends}), entries)
+        entries = tuple(Entry(**json.loads(line)) for line in data["entries"].splitlines())
+        before = _decode(json.loads(data["reversed"])) if "reversed" in data else None
+        return Record(Header(**{**header, **ends}), entries, before)
     except (KeyError, TypeError, ValueError) as error:
         raise ClusterError(
             f"ConfigMap {NAME} is no journal that this version of portable can read: {error}",
