@@ -111,6 +111,12 @@ _MOST = click.option(
 @click.option(
     "--rehearse", is_flag=True, help="Stage, start the app on the target beside the source, check it, stop it."
 )
+@click.option(
+    "--share",
+    type=click.IntRange(1, 99),
+    metavar="PERCENT",
+    help="Let so much of the DNS answers lead to the target, and leave it at that until `resume` or `rollback`.",
+)
 @_MOST
 @_WATCH
 @_JOBS
@@ -131,8 +137,8 @@ def start(
     Data is copied while the source serves. Then the source stops, the rest is copied and compared, the target starts and traffic
     moves. Where that fails, the source serves again. It stays as a way back until `portable migrate finalize`.
     """
-    if only_plan + stage + rehearse > 1:
-        raise UsageError("--plan, --stage and --rehearse exclude each other", fix="name one of them, or none")
+    if only_plan + stage + rehearse + (options["share"] is not None) > 1:
+        raise UsageError("--plan, --stage, --rehearse and --share exclude each other", fix="name one of them, or none")
     from portable.migrate import flow
 
     if only_plan:
@@ -308,6 +314,7 @@ def _choices(options: dict[str, Any]) -> Any:
         max_downtime=None if most is None else float(most),
         watch=float(options["watch"]),
         wait_for_jobs=float(options["wait_for_jobs"]),
+        share=options.get("share") or 0,
     )
 
 

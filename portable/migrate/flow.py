@@ -17,7 +17,7 @@ from portable.migrate.move import Move, Options, end_of
 from portable.migrate.opening import lease_of, open_move, require_journal, require_unfinished
 from portable.migrate.plan import Kept, MigrationPlan, Promise, kept, promise
 from portable.migrate.run import move_steps, run, thaw, undo
-from portable.migrate.steps import REHEARSE, STAGE, cut_over, seed
+from portable.migrate.steps import REHEARSE, STAGE, cut_over, seed, start
 from portable.target import Request
 
 Mode: TypeAlias = Literal["full", "stage", "rehearse"]
@@ -27,7 +27,7 @@ Confirm: TypeAlias = Callable[[MigrationPlan], bool]
 @dataclass(frozen=True)
 class MigrateResult:
     """`promise` is what was said before the source stopped, `kept` what it took. `change`: what to change in the spec now.
-    `by_hand`: DNS records for a person to write."""
+    `by_hand`: DNS records for a person to write. `share`: percentage of DNS answers that lead to the target, where it is left at that."""
 
     migration: str
     phase: Phase
@@ -36,6 +36,7 @@ class MigrateResult:
     kept: Kept
     change: tuple[str, ...] = ()
     by_hand: tuple[str, ...] = ()
+    share: int = 0
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,8 @@ def migrate(
                 detail="\n".join(plan.inventory.refusals),
                 fix=f"see all of it with `portable migrate {plan.source} {plan.target} --plan`",
             )
+        if move.options.share:
+            _require_shareable(move)
         if confirm is not None and not confirm(plan):
             raise PortableError("nothing was changed: you said no")
         return go(move, mode)
@@ -89,6 +92,7 @@ def resume(
     found = find(request, ends)
     require_unfinished(found, "go on with")
     with open_move(request, found, emit, options or Options()) as move:
+        preflight.require_source(move)
         mode = move.record.facts("operator").get("mode", "full")
         return go(move, mode if move.record.phase == "under way" else "full")
 
@@ -119,7 +123,7 @@ def go(move: Move, mode: Mode) -> MigrateResult:
         move.plan_ways()
         move.note("operator", mode=mode)
         _carry_out(move, mode)
-    if mode == "full":
+    if move.record.phase == "committed":
         cut_over.record_home(move)
         tidy(move)
     return result_of(move)
@@ -137,13 +141,25 @@ def _carry_out(move: Move, mode: Mode) -> None:
     if mode != "full":
         return
     _state_promise(move)
+    moving = [each for each in steps if each not in staging]
+    if move.options.share:
+        moving = moving[: moving.index(cut_over.SHARE) + 1]
     try:
-        run(move, [each for each in steps if each not in staging])
+        run(move, moving)
     except Lost:
         raise
     except PortableError as error:
         _serve_again(move, error)
         raise
+
+
+def _require_shareable(move: Move) -> None:
+    if move.moves_data or not start.has_routes(move):
+        why = "it keeps data, which only one side may write" if move.moves_data else "it has no routes"
+        raise UsageError(
+            f"the traffic of {move.record.header.app} cannot be shared between both sides: {why}",
+            fix="leave --share out",
+        )
 
 
 def _rehearse(move: Move) -> None:
@@ -213,4 +229,5 @@ def result_of(move: Move) -> MigrateResult:
         kept(record),
         change,
         tuple(str(each) for each in cut.by_hand) if cut else (),
+        record.facts(cut_over.SHARE.name).get("percent", 0) if record.phase == "under way" else 0,
     )

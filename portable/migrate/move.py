@@ -18,7 +18,9 @@ from portable.migrate.sides import Side, Sides
 from portable.target import Request, compile_target, open_target
 
 if TYPE_CHECKING:
+    from portable.compile.objects import Objects
     from portable.engine import Engine
+    from portable.engine.app_stack import Wait
     from portable.migrate.databases import Replication, Way
     from portable.migrate.transfer import Transfer, VolumeCopy
     from portable.target import Target
@@ -27,11 +29,13 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Options:
     """`max_downtime`: seconds; where more is predicted once all is staged, nothing is frozen. `watch`: seconds that the target is
-    watched under traffic before the commit. `wait_for_jobs`: seconds that the freeze gives to jobs that run."""
+    watched under traffic before the commit. `wait_for_jobs`: seconds that the freeze gives to jobs that run. `share`: the percentage
+    of DNS answers that is to lead to the target at first, as long as nobody goes on; 0: traffic moves as a whole."""
 
     max_downtime: float | None = None
     watch: float = 15.0
     wait_for_jobs: float = 600.0
+    share: int = 0
 
 
 @dataclass
@@ -153,6 +157,16 @@ class Move:
     @property
     def moves_data(self) -> bool:
         return not self.record.header.stateless
+
+    @property
+    def source_may_change(self) -> bool:
+        """It is neither fenced nor left: `up` works there."""
+        return self.record.phase == "under way" and not self.record.begun("freeze")
+
+    def apply_to_target(self, objects: Objects, wait: Wait = lambda _workload, _condition: None) -> None:
+        """What is there and not among `objects` stays. `wait` is as in `portable.engine`."""
+        side = self.target_side
+        self.engine.app.up(self.target.home, objects, side.kube, side.kube.kubeconfig, wait, superseded="keep")
 
     def request_for(self, target: Target) -> Request:
         """What makes `up` and `destroy` work on that end, past this migration's own fence."""

@@ -18,8 +18,7 @@ from portable.rollout.revisions import revisions
 
 def look(move: Move) -> MigrationPlan:
     """Raises UsageError where the source or the target is not in a state to move."""
-    if move.record.phase == "under way" and not move.record.begun("freeze"):
-        _require_source(move)
+    require_source(move)
     if not move.journal.written:
         _require_free(move)
     counted = move.record.facts("seed").get("volumes") or _measured(move)
@@ -51,8 +50,10 @@ def promise_of(facts: Mapping[str, Any]) -> Promise | None:
     return Promise(float(facts["downtime"]), tuple(Part(**part) for part in facts["parts"]))
 
 
-def _require_source(move: Move) -> None:
-    """What runs there must be what the spec says: a migration deploys nothing that nobody has looked at."""
+def require_source(move: Move) -> None:
+    """What runs there must be what the spec says: a migration deploys nothing that nobody has looked at. Raises UsageError."""
+    if not move.source_may_change:
+        return
     home = end_of(move.source)
     record = home_record.read(move.source_kube, move.namespace)
     if record is not None and record.part == "left":

@@ -10,6 +10,7 @@ from portable.errors import ClusterError, PortableError
 from portable.migrate.lease import Lost
 from portable.migrate.move import Move
 from portable.migrate.steps import STATEFUL, STATELESS, STOPPED, MigrationStep
+from portable.migrate.steps.cut_over import SHARE
 from portable.migrate.steps.seed import REPLICATE
 from portable.steps import Progress, step
 
@@ -33,7 +34,8 @@ def undo(move: Move, steps: Sequence[MigrationStep]) -> None:
 
 def thaw(move: Move) -> None:
     """The source serves again as it was. A database that was promoted follows nobody, so following begins anew too."""
-    undo(move, (REPLICATE, *STOPPED) if move.record.begun("promote") else STOPPED)
+    following = (REPLICATE,) if move.record.begun("promote") else ()
+    undo(move, (*following, *STOPPED, SHARE))
 
 
 def move_steps(move: Move) -> tuple[MigrationStep, ...]:

@@ -93,8 +93,9 @@ def _row(entry: Entry) -> tuple[str, str, str, str, str]:
 
 def print_result(console: Console, result: MigrateResult) -> None:
     signs = glyphs(console)
+    staged = f"{result.share} % of DNS answers lead to the target" if result.share else "staged"
     words = {
-        "under way": f"staged; at home on {result.home}",
+        "under way": f"{staged}; at home on {result.home}",
         "cut over": "traffic has moved; not yet committed",
         "committed": f"moved to {result.home}",
         "rolled back": f"back as it was, on {result.home}",
@@ -110,6 +111,8 @@ def print_result(console: Console, result: MigrateResult) -> None:
     if result.by_hand:
         console.print(Text("create these DNS records:", "warn"))
         _bullets(console, result.by_hand)
+    if result.share:
+        console.print(Text("`portable migrate resume` lets all go over, `portable migrate rollback` none", "quiet"))
     if result.phase == "committed":
         console.print(
             Text(

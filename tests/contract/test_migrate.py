@@ -151,6 +151,24 @@ def test_forth_fenced_back_and_finalized(
     assert "nothing to go back from" in error["message"]
 
 
+def test_a_way_back_that_is_given_up_changes_nothing(
+    portable: Portable, running: None, kube: Kube, second: Kube, namespace: str
+) -> None:
+    """By `abort` before traffic has moved and by `--discard` after it: what was to be taken back stands, to be ended or taken back."""
+    migrate(portable, ONE, TWO)
+    for given_up in (("--stage", "abort"), ("--watch=0", "rollback", "--discard")):
+        migrate(portable, TWO, ONE, given_up[0])
+        assert migrate(portable, *given_up[1:])["phase"] == "rolled back"
+        assert (pods(kube, namespace), pods(second, namespace)) == (0, 2), given_up
+        assert (part(kube, namespace), part(second, namespace)) == ("left", "home"), given_up
+        status = portable("migrate", "status", "-e", "prod", "--output", "json").json()
+        assert (status["phase"], status["home"]["cluster"]) == ("committed", "two"), given_up
+    assert migrate(portable, "rollback")["home"]["cluster"] == "one"
+    assert migrate(portable, "finalize")["phase"] == "finalized"
+    assert second.get("v1", "Namespace", namespace) is None
+    assert pods(kube, namespace) == 2
+
+
 def test_what_is_given_up_leaves_nothing(
     portable: Portable, running: None, kube: Kube, second: Kube, namespace: str
 ) -> None:
@@ -227,6 +245,10 @@ def test_what_is_refused(portable: Portable, running: None, second: Kube, namesp
     spec.write_text(text.replace("web:1", "web:2"))
     error = portable("migrate", ONE, TWO, "-e", "prod", "--yes", "--output", "json", code=2).json()["error"]
     assert "the spec has changed since its last `up`" in error["message"]
+
+    spec.write_text(text)
+    run = portable("migrate", ONE, TWO, "-e", "prod", "--share", "10", "--yes", "--output", "json", code=2)
+    assert "cannot be shared between both sides: it has no routes" in run.json()["error"]["message"]
 
     spec.write_text(text.replace("cluster: {name: one}", "cluster: {name: two}"))
     portable("up", "-e", "prod", "--yes", "--secret", "token=token.txt")

@@ -11,18 +11,16 @@ trust        whose certificates count there
 
 from portable.migrate.cutover.forwarding import Forwarding
 from portable.migrate.cutover.model import Cut, Lowered
-from portable.migrate.cutover.records import back, expired, lower_ttl, switch, wait_true
-from portable.migrate.cutover.smoke import certificate_valid, smoke
+from portable.migrate.cutover.records import back, expired, lower_ttl, switch
+from portable.migrate.cutover.smoke import smoke
 
 __all__ = [
     "Cut",
     "Forwarding",
     "Lowered",
     "back",
-    "certificate_valid",
     "expired",
     "lower_ttl",
     "smoke",
     "switch",
-    "wait_true",
 ]

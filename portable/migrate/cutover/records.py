@@ -16,7 +16,6 @@ from portable.events import Emit, Notice
 from portable.migrate.cutover.addresses import ingresses
 from portable.migrate.cutover.model import Cut, Lowered
 from portable.migrate.sides import Side, Sides
-from portable.polling import Pending, poll
 from portable.provider import Record, Zones
 from portable.situation import namespace_labels
 
@@ -45,7 +44,8 @@ def lower_ttl(sides: Sides, emit: Emit, *, ttl: int = SHORT_TTL) -> Lowered:
         _owner(sides, place, host)
         for record in ownership.addresses(place.zones, place.zone, host):
             # an earlier call that broke off may have lowered it a moment ago: what it was stands in the ledger
-            wait = max(wait, record.ttl if record.ttl > ttl else told[host].ttl if host in told else 0)
+            before = max(record.ttl, told[host].ttl if host in told else 0)
+            wait = max(wait, before if before > ttl else 0)
             if record.ttl > ttl:
                 place.zones.upsert(place.zone, replace(record, ttl=ttl))
     for words in by_hand:
@@ -106,22 +106,6 @@ def expired(cut: Cut) -> float:
     if not cut.written and not cut.by_hand:
         return 0.0
     return max(0.0, cut.at + cut.ttl - time.time())
-
-
-def wait_true(cut: Cut, emit: Emit, *, timeout: float, interval: float = 5.0) -> Cut:
-    """Waits until a person has written the records that are theirs to write. Returns the cut as of then.
-
-    Raises ProviderError with the records after `timeout` seconds.
-    """
-
-    def check() -> bool | Pending:
-        missing = [line(record) for record in cut.by_hand if not is_true(record)]
-        return Pending(f"change the DNS record: {'; '.join(missing)}") if missing else True
-
-    if cut.by_hand:
-        poll(check, what="DNS", timeout=timeout, emit=emit, step="dns", interval=interval)
-        return replace(cut, at=time.time())
-    return cut
 
 
 # Who and where

@@ -48,6 +48,7 @@ STATELESS: tuple[MigrationStep, ...] = (
     cut_over.FORWARDER,
     start.START,
     start.SMOKE,
+    cut_over.SHARE,
     cut_over.CUT_OVER,
     freeze.FREEZE,
     cut_over.WATCH,

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from portable.errors import ClusterError, PortableError
+from portable.errors import ClusterError, PortableError, UsageError
 from portable.migrate import home_record, journal
 from portable.migrate.lease import Lease
 from portable.migrate.move import Move, end_of
@@ -57,6 +57,26 @@ def _remove_forwarder(move: Move, progress: Progress) -> None:
         Forwarding(move.sides, move.emit).remove()
 
 
+def _share(move: Move, progress: Progress) -> Facts:
+    """Both sides serve. Of those who ask DNS from now on a part comes to the target."""
+    from portable.migrate.cutover import switch
+
+    cut = switch(move.sides, move.emit, share=move.options.share)
+    if not cut.written:
+        raise UsageError(
+            "no share of the traffic can go over first: the routes' DNS has no weighted records",
+            fix="let all of it go over with `portable migrate resume`, or go back with `portable migrate rollback`",
+        )
+    return {"percent": cut.share}
+
+
+def _take_share_back(move: Move, progress: Progress) -> None:
+    """The target goes on serving until no resolver leads there any more."""
+    from portable.migrate.cutover import back
+
+    _wait_expired(move, back(move.sides, move.emit), "target", progress)
+
+
 def _cut_over(move: Move, progress: Progress) -> Facts:
     """The source's own address leads to the target first: whoever still has the old DNS answer is served by it too."""
     from portable.migrate.cutover import Forwarding, switch
@@ -91,17 +111,21 @@ def _record(told: Mapping[str, Any]) -> Record:
 
 def wait_for_dns(move: Move, progress: Progress) -> None:
     """Until no resolver leads to the source any more. Raises PortableError where a record that a person has to write is missing."""
+    if cut := cut_of(move.record):
+        _wait_expired(move, cut, "source", progress)
+
+
+def _wait_expired(move: Move, cut: Cut, old: str, progress: Progress) -> None:
     from portable.migrate.cutover import expired
 
-    cut = cut_of(move.record)
-    while cut is not None and (left := expired(cut)) > 0:
+    while (left := expired(cut)) > 0:
         if left == float("inf"):
             raise PortableError(
-                "DNS still leads to the source",
+                f"DNS still leads to the {old}",
                 detail="\n".join(str(record) for record in cut.by_hand),
                 fix="create these records, then run the command again",
             )
-        progress.note(f"{elapsed(left)} until no resolver leads to the source any more")
+        progress.note(f"{elapsed(left)} until no resolver leads to the {old} any more")
         move.require_lease()
         time.sleep(min(left, 5.0))
 
@@ -158,6 +182,14 @@ FORWARDER = MigrationStep(
     _run_forwarder,
     undo=_remove_forwarder,
     when=has_routes,
+)
+SHARE = MigrationStep(
+    "share",
+    "a share of the DNS answers leads to the target",
+    _share,
+    undo=_take_share_back,
+    when=lambda move: move.options.share > 0,
+    repeats=True,
 )
 CUT_OVER = MigrationStep(journal.CUT_OVER, "traffic moves to the target", _cut_over, undo=_cut_back, when=has_routes)
 WATCH = MigrationStep("watch", "the target watched under traffic", _watch, when=has_routes)

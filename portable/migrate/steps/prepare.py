@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from portable.certificate_stores import request_certificates
-from portable.certificates import ensure_certificates
+from portable.certificates import ensure_certificates, require_way
 from portable.errors import PortableError
 from portable.identities import bind_identities
 from portable.kube import Kube
@@ -26,6 +26,8 @@ def _make_cluster(move: Move, progress: Progress) -> Facts:
 
     now = look(move.target)
     made = bool(move.record.facts("cluster").get("made")) or now.cluster is None
+    if now.kube is None:
+        require_way(move.target, now.objects, move.emit)
     move.note("cluster", made=made)  # before it is made: a way back must know it
     kube = ensure_cluster(move.target, now, move.engine, move.emit)
     move.open_target(kube)
@@ -77,16 +79,14 @@ def _remove_namespace(kube: Kube, namespace: str, migration: str) -> None:
 
 def _lay_down(move: Move, progress: Progress) -> Facts:
     side = move.target_side
-    objects = asleep(side.objects)
     ensure_certificates(move.target, side.kube, side.objects, move.emit)
     request_certificates(move.target, side.objects, move.emit)
     bind_identities(move.target, side.namespace, progress)
-    move.engine.app.up(
-        move.target.home, objects, side.kube, side.kube.kubeconfig, lambda _name, _condition: None, superseded="keep"
-    )
+    move.apply_to_target(asleep(side.objects))
     for claim in _further_claims(move):
         side.kube.apply(claim)
-    return {"objects": side.objects.digest}
+    move.note("asleep", objects=side.objects.digest)  # the step's own check looks at it
+    return {}
 
 
 def _not_laid_down(move: Move) -> str:

@@ -27,7 +27,15 @@ def _start(move: Move, progress: Progress) -> Facts:
     done = up(move.request_for(move.target), emit=move.emit, publish=False)
     if move.record.header.reverses and has_routes(move):
         _end_earlier_forwarding(move)
+    move.note("start", objects=move.target_side.objects.digest)  # the step's own check looks at it
     return {"revision": done.revision, "seconds": round(done.seconds, 1), "ready_at": time.time()}
+
+
+def _not_started(move: Move) -> str:
+    """As long as the source may be changed, it may have been: then another version of the app runs on the target."""
+    digest = move.target_side.objects.digest
+    changed = move.source_may_change and move.record.facts("start").get("objects", digest) != digest
+    return "the spec has changed since" if changed else ""
 
 
 def _end_earlier_forwarding(move: Move) -> None:
@@ -41,14 +49,7 @@ def _end_earlier_forwarding(move: Move) -> None:
 def _put_to_sleep(move: Move, progress: Progress) -> None:
     side = move.target_side
     running = replicas.record(side.kube, side.namespace)
-    move.engine.app.up(
-        move.target.home,
-        asleep(side.objects),
-        side.kube,
-        side.kube.kubeconfig,
-        lambda _name, _condition: None,
-        superseded="keep",
-    )
+    move.apply_to_target(asleep(side.objects))
     wait_for_pods_gone(side.kube, side.namespace, running, progress)
 
 
@@ -74,13 +75,13 @@ def _rehearse(move: Move, progress: Progress) -> Facts:
     now = look_inside(move.target, side.kube, None)
     objects = rehearsing(now.objects)
     with Watcher(side.kube, side.namespace, objects.workloads, move.emit) as watcher:
-        move.engine.app.up(move.target.home, objects, side.kube, side.kube.kubeconfig, watcher.wait, superseded="keep")
+        move.apply_to_target(objects, watcher.wait)
         watcher.wait_all()
     told = _smoke(move, progress) if has_routes(move) else {}
     _put_to_sleep(move, progress)
     return {**told, "workloads": sorted(objects.workloads)}
 
 
-START = MigrationStep("start", "the app starts on the target", _start, undo=_put_to_sleep)
+START = MigrationStep("start", "the app starts on the target", _start, check=_not_started, undo=_put_to_sleep)
 SMOKE = MigrationStep("smoke", "routes and certificates of the target", _smoke, when=has_routes)
 REHEARSE = MigrationStep("rehearse", "the app tried beside its source", _rehearse, undo=_put_to_sleep)

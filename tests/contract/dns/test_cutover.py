@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Literal
 
 import pytest
@@ -15,12 +16,15 @@ import pytest
 from portable.dns import ownership
 from portable.dns.public import is_true
 from portable.dns.routes import publish_routes, withdraw_routes
-from portable.errors import ProviderError
+from portable.errors import ProviderError, UsageError
 from portable.events import nowhere
 from portable.kube import Kube
-from portable.migrate.cutover import back, expired, lower_ttl, records, switch, wait_true
+from portable.migrate.cutover import back, expired, lower_ttl, records, switch
+from portable.migrate.move import Options
 from portable.migrate.sides import Side, Sides
+from portable.migrate.steps import cut_over
 from portable.provider import Record, Zones
+from portable.steps import Progress
 from tests.contract.dns import apps
 from tests.contract.dns.name_server import NameServer
 from tests.contract.dns.services import Service
@@ -133,6 +137,26 @@ def test_a_share_goes_over_first_where_the_service_has_weights(move: Move) -> No
     assert move.live() == [Record(move.host, "A", (NEW,), 30)]
 
 
+def test_a_share_is_a_step_that_is_taken_back(move: Move, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The target may stop only once no resolver leads to it any more; where a service has no weights nothing is changed."""
+    ttl = 2
+    monkeypatch.setattr(records, "SHORT_TTL", ttl)
+    moving: Any = SimpleNamespace(sides=move.sides, emit=nowhere, options=Options(share=10), require_lease=lambda: None)
+    progress = Progress(nowhere, "share")
+    if not move.zones.weighted:
+        with pytest.raises(UsageError, match="no weighted records"):
+            cut_over.SHARE.do(moving, progress)
+        assert move.live() == [Record(move.host, "A", (OLD,), 300)]
+        return
+    assert cut_over.SHARE.do(moving, progress) == {"percent": 10}
+    assert set(move.live()[0].values) == {OLD, NEW}
+    began = time.monotonic()
+    assert cut_over.SHARE.undo is not None
+    cut_over.SHARE.undo(moving, progress)
+    assert time.monotonic() - began >= ttl
+    assert move.live() == [Record(move.host, "A", (OLD,), ttl)]
+
+
 @pytest.mark.parametrize("after", ["lower_ttl", "share", "all"])
 def test_and_back_again(move: Move, after: str) -> None:
     lower_ttl(move.sides, nowhere)
@@ -211,9 +235,7 @@ def test_by_hand(kube: Kube, name_server: NameServer, monkeypatch: pytest.Monkey
     cut = switch(sides, nowhere)
     assert [str(record) for record in cut.by_hand] == [f"{host} A {NEW}"]
     assert expired(cut) == float("inf")
-    with pytest.raises(ProviderError, match="DNS is not done"):
-        wait_true(cut, nowhere, timeout=0.2, interval=0.1)
     name_server.zones.upsert("example.test", cut.by_hand[0])
-    assert 0 < expired(wait_true(cut, nowhere, timeout=10, interval=0.1)) <= 30
+    assert 0 < expired(cut) <= 30
     assert [str(record) for record in back(sides, nowhere).by_hand] == [f"{host} A {OLD}"]
     assert cut.at <= time.time()

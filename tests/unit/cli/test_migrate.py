@@ -29,7 +29,12 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["kind"], "missing argument 'TO'"),
         (["moon", "kind"], "no provider is called 'moon'"),
         (["kind/", "kind"], "'kind/' is no CLOUD or CLOUD/CLUSTER"),
-        (["kind/a", "kind/b", "--plan", "--stage"], "--plan, --stage and --rehearse exclude each other"),
+        (["kind/a", "kind/b", "--plan", "--stage"], "--plan, --stage, --rehearse and --share exclude each other"),
+        (
+            ["kind/a", "kind/b", "--stage", "--share", "10"],
+            "--plan, --stage, --rehearse and --share exclude each other",
+        ),
+        (["kind/a", "kind/b", "--share", "100"], "100 is not in the range 1<=x<=99"),
         (["kind/a", "kind/b"], "nobody can be asked"),
         (["kind/a", "kind/b", "--max-downtime", "-1"], "--max-downtime"),
         (["resume", "kind"], "from kind to where?"),
