@@ -14,7 +14,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -97,14 +97,14 @@ def _address(kube: Kube, service: str) -> str:
 
 
 def _work(kube: Kube, balancers: dict[str, LoadBalancer], stop: threading.Event) -> None:
+    """What is on its way out, was changed meanwhile, or cannot be asked for because its cluster begins anew is looked at again."""
     while not stop.wait(_EVERY):
-        for live in kube.list(*INGRESS):
-            balancer = balancers.get(_asked_for(live))
-            if balancer is not None and "deletionTimestamp" not in live["metadata"]:
-                try:
-                    _serve(kube, live, balancer)
-                except ClusterError:
-                    continue  # it is on its way out, or was changed meanwhile: looked at again
+        with suppress(ClusterError):
+            for live in kube.list(*INGRESS):
+                balancer = balancers.get(_asked_for(live))
+                if balancer is not None and "deletionTimestamp" not in live["metadata"]:
+                    with suppress(ClusterError):
+                        _serve(kube, live, balancer)
 
 
 def _asked_for(live: KubeObject) -> str:

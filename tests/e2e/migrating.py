@@ -22,12 +22,15 @@ from portable.migrate.transfer.images import ENVIRONMENT, LOCAL_IMAGE
 from tests.clouds.cluster_behind import ClusterBehind, cluster_behind, load_images, serve_disks
 from tests.clouds.load_balancers import load_balancers
 from tests.clouds.standing import CLOUDS
+from tests.contract.dns import name_server
+from tests.contract.dns.name_server import NameServer
 from tests.e2e.conftest import PORTABLE, Portable, Run
 from tests.e2e.web import Answer, fetch
 
 # cloud -> the driver and the Ingress class that its profile names
 _SERVED = {"eks": ("ebs.csi.eks.amazonaws.com", "portable-alb"), "gke": ("pd.csi.storage.gke.io", "gce")}
 ENDS = ("eks", "gke")
+ZONE = "example.test"
 
 
 def trusting_all() -> ssl.SSLContext:
@@ -53,7 +56,7 @@ class Place:
 
 @dataclass
 class MovingApp:
-    """An app of its own spec, and everything that it was told and has acknowledged."""
+    """An app of its own spec, and everything that it was told and has acknowledged. A `host` of this machine is asked by TLS."""
 
     name: str
     file: Path
@@ -66,6 +69,10 @@ class MovingApp:
     def namespace(self) -> str:
         return f"{self.name}-prod"
 
+    @property
+    def url(self) -> str:
+        return f"http{'' if self.host.endswith(ZONE) else 's'}://{self.host}"
+
     def run(self, *command: str | Path, code: int | None = 0, timeout: float = 420) -> Run:
         named = () if command[0] in ("up", "destroy", "plan", "status", "drift") else ("--file",)
         return self.portable(*command, "-e", "prod", *named, self.file, code=code, timeout=timeout)
@@ -75,8 +82,7 @@ class MovingApp:
 
     def ask(self, cloud: str, path: str, method: str = "GET", body: Any = None) -> Answer:
         place = self.places[cloud]
-        url = f"https://{self.host}{path}"
-        return fetch(url, method=method, body=body, trust=trusting_all(), address=place.address)
+        return fetch(f"{self.url}{path}", method=method, body=body, trust=trusting_all(), address=place.address)
 
     def upload(self, cloud: str, name: str, body: bytes) -> None:
         answer = self.ask(cloud, f"/uploads/{name}", "PUT", body)
@@ -148,17 +154,26 @@ class Started:
         """Whole lines so far."""
         return [json.loads(line) for line in self.log.read_text().split("\n")[:-1] if line.startswith("{")]
 
-    def wait_for_step(self, name: str, *, patience: float = 240.0) -> bool:
+    def wait_for_step(self, name: str) -> bool:
         """Whether the step began before the process ended."""
+        return self._wait_for(lambda event: event.get("name") == name and event.get("status") == "started", name)
+
+    def wait_for_copy(self) -> bool:
+        """Whether a copy was seen that had begun and not ended."""
+        return self._wait_for(
+            lambda event: event["event"] == "transferred" and event["bytes_done"] > 0 and not event["done"], "copy"
+        )
+
+    def _wait_for(self, seen: Callable[[dict[str, Any]], bool], what: str, patience: float = 240.0) -> bool:
         deadline = time.monotonic() + patience
         while time.monotonic() < deadline:
             ended = self.process.poll() is not None
-            if any(event.get("name") == name and event.get("status") == "started" for event in self.events()):
+            if any(map(seen, self.events())):
                 return True
             if ended:
                 return False
             time.sleep(0.05)
-        raise AssertionError(f"the step {name} did not begin within {patience:.0f} s:\n{self.log.read_text()[-3000:]}")
+        raise AssertionError(f"{what} did not begin within {patience:.0f} s:\n{self.log.read_text()[-3000:]}")
 
     def kill(self) -> None:
         self.process.send_signal(signal.SIGKILL)
@@ -170,9 +185,12 @@ class Started:
 
 @dataclass(frozen=True)
 class World:
+    """`dns` has the zone ZONE; no other service is asked."""
+
     folder: Path
     portable: Portable
     places: Mapping[str, Place]
+    dns: NameServer
 
     def app(self, name: str, spec: str, host: str) -> MovingApp:
         folder = self.folder / name
@@ -202,7 +220,17 @@ def world(folder: Path, environment: Callable[[Path, Any], dict[str, str]]) -> I
             env |= environment(folder, standing)
             places[cloud] = Place(cloud, behind, balancer.address)
         env |= {ENVIRONMENT: LOCAL_IMAGE}
-        yield World(folder, Portable(folder, env), places)
+        dns = stack.enter_context(named(folder))
+        env |= {"PORTABLE_DNS": "rfc2136", "PORTABLE_DNS_SERVER": dns.address, "PORTABLE_DNS_KEY_FILE": str(dns.key)}
+        yield World(folder, Portable(folder, env), places, dns)
+
+
+@contextmanager
+def named(folder: Path) -> Iterator[NameServer]:
+    files = folder / "dns"
+    files.mkdir()
+    with name_server.serving(files, [ZONE]) as server:
+        yield server
 
 
 def downtime(result: Mapping[str, Any]) -> str:

@@ -1,7 +1,7 @@
 """`portable migrate` from one cloud to another and back: two real clusters behind stand-in clouds, the shop under load, faults.
 
 The tests stand in order: the shop goes forth under load, comes back with what was written meanwhile, and a smaller app goes through
-faults. The long table of faults is run by `make soak`.
+faults. `make test` has the shop go forth, one fault, and a part of the rest; `make soak` runs all, with every fault.
 """
 
 from __future__ import annotations
@@ -11,20 +11,22 @@ import random
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import yaml
 
-from portable_kind import docker
+from portable.dns import ledger
 from tests import soak
-from tests.e2e.conftest import ROOT
-from tests.e2e.migrating import ENDS, MovingApp, Started, World, downtime, objects, trusting_all, world
+from tests.e2e.conftest import HELLO, ROOT
+from tests.e2e.migrating import ENDS, ZONE, MovingApp, World, downtime, objects, trusting_all, world
+from tests.e2e.migrating_faults import FAULTS, Faulty, explained, run_into
 from tests.e2e.test_clouds import environment
 from tests.load import Stream, load
+from tests.soak import drawn
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
 Say = Callable[[str], None]
@@ -110,6 +112,7 @@ def test_the_side_that_was_left_is_fenced_and_names_the_line(shop: MovingApp) ->
         assert shop.run(*command, "--output", "json", code=1).code == 1, command
 
 
+@drawn(0, 3)
 def test_it_comes_back_with_what_was_written_meanwhile(shop: MovingApp, say: Say) -> None:
     before = objects(shop.places[TARGET].kube, shop.namespace)
     shop.upload(TARGET, "meanwhile", b"written on the target")
@@ -124,6 +127,7 @@ def test_it_comes_back_with_what_was_written_meanwhile(shop: MovingApp, say: Say
     assert after.keys() == before.keys()
 
 
+@drawn(0, 3)
 def test_finalize_leaves_nothing_there(shop: MovingApp) -> None:
     result = shop.run("migrate", "finalize", "--yes", "--keep-cluster", "--output", "json").events()[-1]
     assert result["phase"] == "finalized"
@@ -132,41 +136,90 @@ def test_finalize_leaves_nothing_there(shop: MovingApp) -> None:
     shop.run("destroy", "--yes", "--destroy-data", "--keep-cluster")
 
 
+# -- an app that keeps nothing -----------------------------------------------------------------------------------------
+
+
+def spec(name: str, workloads: Mapping[str, Any], resources: Mapping[str, Any] | None = None) -> str:
+    document = {
+        "apiVersion": "portable/v1",
+        "kind": "App",
+        "metadata": {"name": name},
+        "workloads": dict(workloads),
+        "environments": {"prod": {"cloud": SOURCE}},
+    }
+    return yaml.safe_dump(document | ({"resources": dict(resources)} if resources else {}), sort_keys=False)
+
+
+def give_short_ttl(app: MovingApp, there: World) -> None:
+    """As if it had been lowered long ago: five minutes would be waited for otherwise."""
+    kube = app.places[SOURCE].kube
+    entries = [replace(each, record=replace(each.record, ttl=30)) for each in ledger.read(kube, app.namespace)]
+    assert [each.record.name for each in entries] == [app.host]
+    there.dns.zones.upsert(ZONE, entries[0].record)
+    ledger.write(kube, app.namespace, {}, entries)
+
+
+@drawn(1, 3)
+def test_an_app_that_keeps_nothing_moves_with_no_request_lost(there: World, say: Say) -> None:
+    """Its clients all have the old DNS answer, from the first moment to the last."""
+    host = f"plain.{ZONE}"
+    web = {
+        **HELLO,
+        "routes": {"main": {"host": host}},
+        "scale": {"min": 2},
+        "containers": {
+            "main": {**HELLO["containers"]["main"], "readinessProbe": {"httpGet": {"path": "/healthz", "port": 8080}}}
+        },
+    }
+    app = there.app("plain", spec("plain", {"web": web}), host)
+    app.run("up", "--yes")
+    give_short_ttl(app, there)
+    place = app.places[SOURCE]
+    kept = Stream("keep-alive", rate=20, connections=4, patience=20)
+    with load(app.url, kept, replace(kept, name="fresh", keep_alive=False), address=place.address) as record:
+        time.sleep(2)
+        refused = app.migrate(SOURCE, TARGET, "--share", "10", code=2).error()
+        assert "no weighted records" in refused["message"], "not at this DNS service"
+        assert len(app.pods(SOURCE)) == len(app.pods(TARGET)) == 2, "both sides may serve, until it goes on or back"
+        result = app.migrate("resume").events()[-1]
+        time.sleep(2)
+    assert (result["phase"], result["home"]["cloud"]) == ("committed", TARGET.replace("gke", "gcp"))
+    said = record.summary()
+    say(f"an app that keeps nothing, {SOURCE} -> {TARGET}: {said}; whole migration {result['kept']['total']:.0f} s")
+    assert not record.failed()
+    assert app.pods(SOURCE) == []
+    (answer,) = there.dns.zones.records(ZONE, host)
+    assert answer.values == (app.places[TARGET].address,)
+
+
 # -- faults ------------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
-def files(there: World) -> MovingApp:
-    """A workload with a volume, and nothing else: what faults are tried on."""
+def faulty(there: World) -> Faulty:
+    """A workload with a volume and a route, and nothing else: what faults are tried on."""
+    main = {
+        "image": "shop/app:1.0",
+        "args": ["uploads"],
+        "variables": {"UPLOADS_DIR": "/var/uploads"},
+        "volumes": {"/var/uploads": {"source": "${resources.files}"}},
+        "readinessProbe": {"httpGet": {"path": "/readyz", "port": 8080}},
+        "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}},
+    }
     uploads: dict[str, Any] = {
         "kind": "stateful",
-        "containers": {
-            "main": {
-                "image": "shop/app:1.0",
-                "args": ["uploads"],
-                "variables": {"UPLOADS_DIR": "/var/uploads"},
-                "volumes": {"/var/uploads": {"source": "${resources.files}"}},
-                "readinessProbe": {"httpGet": {"path": "/readyz", "port": 8080}},
-                "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}},
-            }
-        },
+        "containers": {"main": main},
         "service": {"ports": {"http": {"port": 8080}}},
-        "routes": {"up": {"host": "files.localhost", "path": "/", "port": "http", "tls": "auto"}},
+        "routes": {"up": {"host": f"files.{ZONE}", "path": "/", "port": "http"}},
         "rollout": {"timeout": "3m"},
     }
-    spec = {
-        "apiVersion": "portable/v1",
-        "kind": "App",
-        "metadata": {"name": "files"},
-        "workloads": {"uploads": uploads},
-        "resources": {"files": {"type": "volume", "size": "1Gi"}},
-        "environments": {"prod": {"cloud": SOURCE}},
-    }
-    app = there.app("files", yaml.safe_dump(spec, sort_keys=False), "files.localhost")
+    resources = {"files": {"type": "volume", "size": "1Gi"}}
+    app = there.app("files", spec("files", {"uploads": uploads}, resources), f"files.{ZONE}")
     app.run("up", "--yes")
+    give_short_ttl(app, there)
     for number in range(20):
         app.upload(SOURCE, f"f{number}", f"content {number}".encode())
-    return app
+    return Faulty(app, there.dns)
 
 
 @pytest.fixture(scope="module")
@@ -177,47 +230,38 @@ def chosen(say: Say) -> random.Random:
     return random.Random(seed)
 
 
-@dataclass
-class Faulty:
-    """The app of the faults, and where it is: every case takes it to the other side."""
-
-    app: MovingApp
-    at: str = SOURCE
-
-    @property
-    def to(self) -> str:
-        return TARGET if self.at == SOURCE else SOURCE
-
-    def go(self) -> Started:
-        return self.app.start(self.at, self.to, "--yes")
-
-    def resume(self) -> dict[str, Any]:
-        return self.app.run("migrate", "resume", self.at, self.to, "--watch", "2", "--output", "json").events()[-1]
-
-    def arrived(self, result: dict[str, Any], case: str) -> None:
-        assert result["phase"] == "committed", (case, result)
-        assert self.app.differing(self.to) == [], case
-        assert self.app.pods(self.at) == [], f"{case}: it serves from both sides"
-        self.app.upload(self.to, f"after-{case.replace(' ', '-')}", case.encode())
-        self.at = self.to
+@pytest.mark.parametrize("fault", FAULTS if soak.SOAK else ("any",))
+def test_after_a_fault_it_arrives_or_goes_back(faulty: Faulty, fault: str, chosen: random.Random, say: Say) -> None:
+    """By itself; or where it said what went wrong by `resume`, after going back or without. Never do both sides serve."""
+    name = chosen.choice(list(FAULTS)) if fault == "any" else fault
+    way = f"{name}, {faulty.at} -> {faulty.to}"
+    code, events = run_into(faulty, FAULTS[name])
+    if code == 0:
+        assert not FAULTS[name].says, "nothing was noticed"
+        say(f"{way}: by itself; {downtime(events[-1])}")
+        faulty.arrived(events[-1], name)
+        return
+    said = explained(events, FAULTS[name])
+    serving = [cloud for cloud in ENDS if faulty.app.pods(cloud)]
+    assert len(serving) <= 1, f"{name}: {serving} serve"
+    back = chosen.choice(("rollback", "abort", ""))
+    say(f"{way}: `{said}`, then {back or 'resume'}")
+    faulty.arrived(faulty.begin_anew(back, name) if back else faulty.resume(), name)
 
 
-@pytest.fixture(scope="module")
-def faulty(files: MovingApp) -> Faulty:
-    return Faulty(files)
-
-
-def test_two_operators(files: MovingApp) -> None:
+@drawn(0, 3)
+def test_two_operators(faulty: Faulty) -> None:
     """The second is refused, by the name of the first."""
-    first = files.start(SOURCE, TARGET, "--stage", "--yes")
+    first = faulty.app.start(faulty.at, faulty.to, "--stage", "--yes")
     assert first.wait_for_step("path")
-    error = files.migrate(SOURCE, TARGET, "--stage", code=1).error()
+    error = faulty.app.migrate(faulty.at, faulty.to, "--stage", code=1).error()
     assert "another operator works on this migration" in error["message"]
     assert f"process {first.process.pid}" in error["message"]
     code, events = first.ended()
     assert code == 0, events[-1]
 
 
+@drawn(0, 3)
 @pytest.mark.parametrize("step", STEPS if soak.SOAK else ("any",))
 def test_killed_at_a_step_it_goes_on(faulty: Faulty, step: str, chosen: random.Random, say: Say) -> None:
     name = chosen.choice(STEPS) if step == "any" else step
@@ -230,71 +274,7 @@ def test_killed_at_a_step_it_goes_on(faulty: Faulty, step: str, chosen: random.R
     faulty.arrived(result, f"killed at {name}")
 
 
-def delete_movers(faulty: Faulty) -> None:
-    for place in faulty.app.places.values():
-        for pod in place.kube.list("v1", "Pod", faulty.app.namespace, label_selector="portable.dev/mover"):
-            place.kube.delete("v1", "Pod", pod["metadata"]["name"], faulty.app.namespace, propagation="Background")
-
-
-def freeze_target_node(faulty: Faulty) -> None:
-    """As a network that is cut for a while: nothing answers, and no connection is closed."""
-    node = faulty.app.places[faulty.to].behind.node
-    docker.run("pause", node)
-    time.sleep(15)
-    docker.run("unpause", node)
-
-
-def restart_target_node(faulty: Faulty) -> None:
-    docker.run("restart", faulty.app.places[faulty.to].behind.node)
-
-
-# fault -> the step in which it happens, and what it is
-FAULTS: dict[str, tuple[str, Callable[[Faulty], None]]] = {
-    "movers deleted in the seed": ("seed", delete_movers),
-    "movers deleted in the final sync": ("final", delete_movers),
-    "the target cut off in the seed": ("seed", freeze_target_node),
-    "the target cut off at the start": ("start", freeze_target_node),
-    "the target's node restarted": ("asleep", restart_target_node),
-}
-
-
-@pytest.mark.parametrize("fault", FAULTS if soak.SOAK else ("any",))
-def test_after_a_fault_it_arrives(faulty: Faulty, fault: str, chosen: random.Random, say: Say) -> None:
-    """By itself, or where it said what went wrong by `resume`. A source that was stopped serves meanwhile, or the target does."""
-    quick = ("movers deleted in the seed", "movers deleted in the final sync")
-    name = chosen.choice(quick) if fault == "any" else fault
-    step, happens = FAULTS[name]
-    run = faulty.go()
-    assert run.wait_for_step(step)
-    happens(faulty)
-    code, events = run.ended()
-    result = events[-1]
-    said = "by itself"
-    if code != 0:
-        assert result["event"] == "error", result
-        assert "unexpected" not in result["error"]["message"], result
-        assert result["error"]["fix"], "it says what to do"
-        said = f"after `{result['error']['message']}`"
-        result = faulty.resume()
-    say(f"{name}: {said}")
-    faulty.arrived(result, name)
-
-
-@pytest.mark.skipif(not soak.SOAK, reason="waits for a pod's grace, and for a rollout's patience")
-def test_a_pod_that_will_not_stop_is_named(faulty: Faulty) -> None:
-    """Nothing is copied from under it; once it is gone the source serves again, and the migration goes on."""
-    app, kube = faulty.app, faulty.app.places[faulty.at].kube
-    (pod,) = app.pods(faulty.at)
-    kube.merge_patch("v1", "Pod", pod, {"metadata": {"finalizers": ["tests.example/held"]}}, app.namespace)
-    code, events = faulty.go().ended()
-    assert code == 1
-    assert pod in events[-1]["error"]["message"]
-    kube.merge_patch("v1", "Pod", pod, {"metadata": {"finalizers": None}}, app.namespace)
-    app.migrate("rollback", faulty.at, faulty.to)
-    assert app.differing(faulty.at) == []
-    faulty.arrived(faulty.resume(), "a pod that would not stop")
-
-
+@drawn(1, 3)
 def test_abort_leaves_the_source_as_it_was(faulty: Faulty) -> None:
     """From a side that was never left, or been left: nothing of the migration stays."""
     app = faulty.app
