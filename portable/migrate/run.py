@@ -14,15 +14,22 @@ from portable.migrate.steps.cut_over import SHARE
 from portable.migrate.steps.seed import REPLICATE
 from portable.steps import Progress, step
 
+_GO_ON = "`portable migrate resume` goes on with the migration"
+
 
 def run(move: Move, steps: Sequence[MigrationStep]) -> None:
     """Does what is not done yet. What is done is checked, and done again where it does not hold any more, or `repeats`.
 
-    Raises what a step raised, after the journal says so.
+    Raises what a step raised, after the journal says so; its `fix` says how to go on.
     """
-    for each in steps:
-        if each.when(move) and (each.repeats or not move.record.done(each.name) or each.check(move)):
-            _do(move, each)
+    try:
+        for each in steps:
+            if each.when(move) and (each.repeats or not move.record.done(each.name) or each.check(move)):
+                _do(move, each)
+    except PortableError as error:
+        if "portable migrate" not in error.fix:
+            error.fix = "\n".join(filter(None, (error.fix, _GO_ON)))
+        raise
 
 
 def undo(move: Move, steps: Sequence[MigrationStep]) -> None:
@@ -49,11 +56,10 @@ def _do(move: Move, each: MigrationStep) -> None:
         with step(move.emit, each.name, each.title) as progress:
             facts = each.do(move, progress)
             if missing := each.check(move):
-                raise ClusterError(f"{each.title}: {missing}", fix="`portable migrate resume` tries again")
+                raise ClusterError(f"{each.title}: {missing}", fix=_GO_ON)
     except Lost:
         raise
     except PortableError as error:
-        error.fix = error.fix or "`portable migrate resume` tries again"
         with suppress(PortableError):  # what went wrong matters more than that it could not be written down
             move.write(each.name, "failed", {"error": error.message})
         raise

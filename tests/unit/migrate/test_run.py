@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -14,7 +15,7 @@ from portable.migrate.journal import End, Entry, Header, Record
 from portable.migrate.lease import Lost
 from portable.migrate.move import Move
 from portable.migrate.run import run, undo
-from portable.migrate.steps import STATEFUL, STATELESS
+from portable.migrate.steps import STATEFUL, STATELESS, prepare, start
 from portable.migrate.steps.step import Facts, MigrationStep
 from portable.steps import Progress
 
@@ -109,10 +110,38 @@ def test_a_repeating_step_is_done_by_every_run() -> None:
 
 def test_a_failure_is_in_the_journal_and_ends_it() -> None:
     paper, works = Paper(), [Work("one", fails=True), Work("two")]
-    with pytest.raises(ClusterError, match="one cannot be"):
+    with pytest.raises(ClusterError, match="one cannot be") as raised:
         run(move(paper), [each.step() for each in works])
+    assert "`portable migrate resume`" in raised.value.fix
     assert paper.said == [("one", "begun"), ("one", "failed")]
     assert paper.record.facts("one") == {"error": "one cannot be"}
+
+
+@pytest.mark.parametrize("step", [prepare.ASLEEP, start.START], ids=lambda step: step.name)
+def test_a_spec_that_has_changed_is_put_there_anew(step: MigrationStep, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also by the check that follows at once: the journal has the older one's digest until the step has ended."""
+    applied: list[str] = []
+    paper, objects = Paper(), SimpleNamespace(digest="one")
+    there: Any = paper
+    there.target_side = there.source_side = SimpleNamespace(objects=objects, kube=None, namespace="shop")
+    there.target, there.source_may_change, there.request_for = None, True, lambda _target: None
+    there.apply_to_target = lambda found: applied.append(found.digest)
+    there.note = lambda step, **facts: paper.write(step, "note", facts)
+    for name in ("ensure_certificates", "request_certificates", "bind_identities"):
+        monkeypatch.setattr(prepare, name, lambda *_: None)
+    monkeypatch.setattr(prepare, "asleep", lambda found: found)
+    monkeypatch.setattr(prepare, "live_claims", lambda _side: [])
+    monkeypatch.setattr(prepare, "differing", lambda _move: "")
+
+    def up(*_: Any, **_options: Any) -> Any:
+        applied.append(objects.digest)
+        return SimpleNamespace(revision=1, seconds=1.0)
+
+    monkeypatch.setattr("portable.up.up", up)
+    for digest in ("one", "one", "two"):
+        objects.digest = digest
+        run(move(paper), [step])
+    assert applied == ["one", "two"]
 
 
 def test_without_its_lease_a_run_does_nothing() -> None:
