@@ -13,7 +13,7 @@ from typing import Any
 from portable.importing import compose_service
 from portable.importing.compose_service import Project
 from portable.importing.dotenv import parse
-from portable.importing.draft import Draft, Section, label, shaped
+from portable.importing.draft import Draft, Section, label, members, shaped
 from portable.importing.interpolation import interpolated
 from portable.spec.document import Document
 from portable.spec.load import decode, parse_all, read_bytes
@@ -45,8 +45,7 @@ def from_compose(file: Path, *, profiles: Collection[str] = ()) -> Draft:
         with shaped(service, f"the service {name}"):
             draft.workloads[label(name)] = compose_service.workload(project, name, service)
     compose_service.connect(project, draft)
-    content = document.root.content if isinstance(document.root.content, dict) else {}
-    extensions = tuple(key for key in content if key.startswith("x-"))
+    extensions = tuple(key for key in top.members() if key.startswith("x-"))
     top.close(_TOP, silent=("name", "version", *extensions))
     for further in documents[1:]:
         Section(further.root, further, draft, "").report(None, "a second document is not taken over")
@@ -64,9 +63,7 @@ def _dotenv(file: Path) -> Mapping[str, str]:
 
 def _services(top: Section, profiles: Collection[str]) -> dict[str, Section]:
     found: dict[str, Section] = {}
-    services = top.section("services")
-    content = services.node.content if services is not None else {}
-    for name, node in content.items() if isinstance(content, dict) else ():
+    for name, node in members(top.take("services")).items():
         service = Section(node, top.document, top.draft, label(name))
         wanted = service.value("profiles", [])
         if wanted and "*" not in profiles and not set(wanted) & set(profiles):
@@ -77,6 +74,4 @@ def _services(top: Section, profiles: Collection[str]) -> dict[str, Section]:
 
 
 def _section(top: Section, key: str) -> Mapping[str, Section]:
-    section = top.section(key)
-    content = section.node.content if section is not None else {}
-    return {name: top.of(node) for name, node in content.items()} if isinstance(content, dict) else {}
+    return {name: top.of(node) for name, node in members(top.take(key)).items()}

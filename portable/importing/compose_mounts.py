@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from portable.importing.draft import Section, escaped, scalar
+from portable.importing.draft import Section, escaped, one_or_more, scalar
 from portable.spec.document import Node
 
 _MOST_FILES, _MOST_BYTES = 20, 512 * 1024
@@ -60,9 +60,8 @@ def mounts(
 
 
 def _mounts(service: Section) -> list[_Mount]:
-    node = service.take("volumes")
     found: list[_Mount] = []
-    for entry in node.content if node is not None and isinstance(node.content, list) else ():
+    for entry in service.entries("volumes"):
         if isinstance(entry.content, dict):
             given = service.of(entry)
             options = given.section("volume")
@@ -152,14 +151,13 @@ def _tmpfs(service: Section) -> list[str]:
     node = service.take("tmpfs")
     if node is None:
         return []
-    return [scalar(each).partition(":")[0] for each in (node.content if isinstance(node.content, list) else [node])]
+    return [scalar(each).partition(":")[0] for each in one_or_more(node)]
 
 
 def _named(service: Section, key: str) -> list[tuple[str, str, Node]]:
     """(source, target, node) of `secrets` or `configs`."""
-    node = service.take(key)
     found: list[tuple[str, str, Node]] = []
-    for entry in node.content if node is not None and isinstance(node.content, list) else ():
+    for entry in service.entries(key):
         if isinstance(entry.content, dict):
             given = service.of(entry)
             found.append((given.text("source"), given.text("target"), entry))

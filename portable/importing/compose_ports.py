@@ -25,16 +25,14 @@ class Published:
 
 def taken_ports(service: Section) -> dict[tuple[int, Protocol], Node]:
     """(port, protocol) of `expose`."""
-    node = service.take("expose")
-    entries = node.content if node is not None and isinstance(node.content, list) else []
-    return {(port, protocol): entry for entry in entries for port, protocol in _short(service, entry, scalar(entry))}
+    exposed = service.entries("expose")
+    return {(port, protocol): entry for entry in exposed for port, protocol in _short(service, entry, scalar(entry))}
 
 
 def published(service: Section) -> list[Published]:
     """`ports`, by the container's own number."""
-    node = service.take("ports")
     found: list[Published] = []
-    for entry in node.content if node is not None and isinstance(node.content, list) else ():
+    for entry in service.entries("ports"):
         if isinstance(entry.content, dict):
             given = service.of(entry)
             target, protocol = given.text("target"), given.text("protocol", "tcp").upper()

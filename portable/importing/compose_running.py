@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from portable.importing.draft import Section, scalar
+from portable.importing.draft import Section, entries, scalar
 
 _DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+(?:\.\d+)?)s)?(?:(\d+)ms)?(?:\d+us)?(?:\d+ns)?")
 _MEMORY = re.compile(r"(\d+(?:\.\d+)?)\s*([bkmgt]?)(?:i?b)?", re.IGNORECASE)
@@ -20,7 +20,7 @@ def health(service: Section) -> dict[str, Any]:
     times = {"periodSeconds": given.text("interval"), "timeoutSeconds": given.text("timeout")}
     # a failure while it starts means nothing to a readiness probe either
     given.close({}, silent=("start_period", "start_interval"))
-    words = [] if test is None else [scalar(entry) for entry in test.content] if isinstance(test.content, list) else []
+    words = [scalar(entry) for entry in entries(test)]
     if test is not None and not words:
         words = ["CMD-SHELL", scalar(test)]
     if disabled or not words or words[0] == "NONE":

@@ -13,7 +13,19 @@ from portable.importing import compose_mounts
 from portable.importing.compose_ports import Published, published, taken_ports
 from portable.importing.compose_running import deployed, health
 from portable.importing.dotenv import parse
-from portable.importing.draft import IMAGES_OWN_USER, SECRET_NAME, Draft, Section, escaped, label, port_name, scalar
+from portable.importing.draft import (
+    IMAGES_OWN_USER,
+    SECRET_NAME,
+    Draft,
+    Section,
+    entries,
+    escaped,
+    label,
+    members,
+    one_or_more,
+    port_name,
+    scalar,
+)
 from portable.importing.images import NOT_HTTP, usual_port
 from portable.spec.document import Node
 
@@ -166,7 +178,7 @@ def _words(service: Section, key: str) -> list[str]:
     if found is None:
         return []
     if isinstance(found.content, list):
-        return [scalar(entry) for entry in found.content]
+        return [scalar(entry) for entry in entries(found)]
     try:
         return shlex.split(scalar(found))
     except ValueError as error:
@@ -176,12 +188,8 @@ def _words(service: Section, key: str) -> list[str]:
 
 def _pairs(node: Node | None) -> dict[str, str | None]:
     """A map, or a list of NAME=value. None: a name without a value."""
-    if node is None:
-        return {}
-    if isinstance(node.content, dict):
-        return {key: None if child.content is None else scalar(child) for key, child in node.content.items()}
-    found: dict[str, str | None] = {}
-    for entry in node.content if isinstance(node.content, list) else ():
+    found = {key: None if child.content is None else scalar(child) for key, child in members(node).items()}
+    for entry in entries(node):
         key, equals, value = scalar(entry).partition("=")
         found[key] = value if equals else None
     return found
@@ -224,8 +232,7 @@ def _env_files(service: Section) -> list[tuple[str, Node]]:
     node = service.take("env_file")
     if node is None:
         return []
-    entries = node.content if isinstance(node.content, list) else [node]
-    paths = [(entry.child("path") if isinstance(entry.content, dict) else entry) for entry in entries]
+    paths = [(entry.child("path") if isinstance(entry.content, dict) else entry) for entry in one_or_more(node)]
     return [(scalar(path), path) for path in paths if path is not None]
 
 
@@ -262,16 +269,11 @@ def _routes(service: Section, name: str, outside: list[Published]) -> dict[str, 
 
 def _after(project: Project, service: Section) -> dict[str, str]:
     node = service.take("depends_on")
-    if node is None:
-        return {}
-    if isinstance(node.content, list):
-        conditions = {scalar(entry): (entry, "service_started") for entry in node.content}
-    else:
-        conditions = {}
-        for name, entry in (node.content if isinstance(node.content, dict) else {}).items():
-            given = service.of(entry)
-            conditions[name] = (entry, given.text("condition", "service_started"))
-            given.close({"restart": "a workload connects anew by itself"}, silent=("required",))
+    conditions = {scalar(entry): (entry, "service_started") for entry in entries(node)}
+    for name, entry in members(node).items():
+        given = service.of(entry)
+        conditions[name] = (entry, given.text("condition", "service_started"))
+        given.close({"restart": "a workload connects anew by itself"}, silent=("required",))
     found: dict[str, str] = {}
     for name, (entry, condition) in conditions.items():
         if name not in project.services:

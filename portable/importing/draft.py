@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -78,6 +78,14 @@ class Section:
         found = self.take(key)
         return default if found is None or isinstance(found.content, dict | list) else scalar(found)
 
+    def entries(self, key: str) -> Sequence[Node]:
+        """The entries of the list under `key`; none where there is no list."""
+        return entries(self.take(key))
+
+    def members(self) -> Mapping[str, Node]:
+        """What stands under each key; nothing where this is no map."""
+        return members(self.node)
+
     def section(self, key: str) -> Section | None:
         """The map under `key`."""
         found = self.take(key)
@@ -85,9 +93,7 @@ class Section:
 
     def sections(self, key: str) -> list[Section]:
         """The maps in the list under `key`."""
-        found = self.take(key)
-        entries = found.content if found is not None and isinstance(found.content, list) else []
-        return [self.of(entry) for entry in entries if isinstance(entry.content, dict)]
+        return [self.of(entry) for entry in self.entries(key) if isinstance(entry.content, dict)]
 
     def of(self, node: Node) -> Section:
         return Section(node, self.document, self.draft, self.about)
@@ -101,8 +107,7 @@ class Section:
 
     def close(self, reasons: Mapping[str, str], *, silent: tuple[str, ...] = ()) -> None:
         """Reports every key that nobody took, but for `silent` ones; `reasons` say why, or what to do instead."""
-        content = self.node.content if isinstance(self.node.content, dict) else {}
-        for key, node in content.items():
+        for key, node in self.members().items():
             if key not in self._taken and key not in silent and not _nothing(node):
                 self.report(node, f"{key} is not taken over", reasons.get(key, ""))
 
@@ -121,6 +126,19 @@ def shaped(section: Section, what: str) -> Iterator[None]:
             section.node.key or section.node.mark, message, expected="a file that its own tool takes"
         )
         raise SpecError([replace(found, source_line="")], file=section.document.file) from error
+
+
+def entries(node: Node | None) -> Sequence[Node]:
+    return node.content if node is not None and isinstance(node.content, list) else ()
+
+
+def one_or_more(node: Node) -> Sequence[Node]:
+    """A list's entries; anything else is the one entry."""
+    return node.content if isinstance(node.content, list) else (node,)
+
+
+def members(node: Node | None) -> Mapping[str, Node]:
+    return node.content if node is not None and isinstance(node.content, dict) else {}
 
 
 def scalar(node: Node) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from portable.importing import manifest_volumes
-from portable.importing.draft import Section, escaped, label, scalar
+from portable.importing.draft import Section, entries, escaped, label, scalar
 from portable.importing.manifest_objects import Found, Manifest
 from portable.importing.manifest_volumes import Volumes, secret_resource
 from portable.spec.document import Node
@@ -113,10 +113,7 @@ def _container(found: Found, section: Section, volumes: Volumes) -> dict[str, An
     variables = _variables(found, section)
     for key in ("command", "args"):
         if words := section.take(key):
-            body[key] = [
-                _word(section, words, scalar(each), variables)
-                for each in (words.content if isinstance(words.content, list) else [])
-            ]
+            body[key] = [_word(section, words, scalar(each), variables) for each in entries(words)]
     if variables:
         body["variables"] = variables
     body |= volumes.mounted(section)
