@@ -146,6 +146,7 @@ VARIANTS = [
         ("buildkit", "oci", 1),
         ("buildkit", "docker", 1),
         ("buildkit", "oci", 2),
+        ("buildkit", "docker", 2),
         ("buildx", "docker", 1),
         ("buildx", "oci", 2),
         ("layout", "oci", 1),
@@ -259,8 +260,8 @@ def _make(variant: Variant, name: str, at: Path, folder: Path, with_buildkit: Ma
 
 def _make_by_buildkit(variant: Variant, name: str, at: Path, folder: Path, env: Mapping[str, str]) -> Path:
     platforms = ",".join(("linux/amd64", "linux/arm64")[: variant.platforms])
-    image = folder / ("image" if variant.media == "oci" else "image.tar")
-    output = f"type=oci,tar=false,dest={image}" if variant.media == "oci" else f"type=docker,name={name},dest={image}"
+    image = folder / "image"
+    output = f"type=oci,tar=false,oci-mediatypes={str(variant.media == 'oci').lower()},dest={image}"
     if variant.builder == "buildkit":
         words = ("--frontend=dockerfile.v0", f"--local=context={at}", f"--local=dockerfile={at}")
         _run("buildctl", "build", *words, f"--opt=platform={platforms}", f"--output={output}", env=env)
