@@ -97,6 +97,14 @@ _MOST = click.option(
     "--max-downtime", type=click.IntRange(min=0), help="Seconds; where more is predicted, the source is not stopped."
 )
 
+_COMPARE = click.option(
+    "--compare",
+    type=click.IntRange(min=0),
+    default=60,
+    show_default=True,
+    help="Seconds for comparing the content of one replicated database; one that takes longer is known by its log alone.",
+)
+
 
 @command(
     _BEGIN,
@@ -118,6 +126,7 @@ _MOST = click.option(
     help="Let so much of the DNS answers lead to the target, and leave it at that until `resume` or `rollback`.",
 )
 @_MOST
+@_COMPARE
 @_WATCH
 @_JOBS
 @_YES
@@ -162,6 +171,7 @@ def start(
 @command("resume", "portable migrate resume -e prod\nportable migrate resume aws gcp -e prod")
 @_options(ends=False)
 @_MOST
+@_COMPARE
 @_WATCH
 @_JOBS
 @click.pass_obj
@@ -220,6 +230,7 @@ def abort(session: Session, request: Request, between: tuple[End, End] | None, y
 @_WATCH
 @_JOBS
 @_MOST
+@_COMPARE
 @_YES
 @click.pass_obj
 def rollback(
@@ -315,6 +326,7 @@ def _choices(options: dict[str, Any]) -> Any:
         watch=float(options["watch"]),
         wait_for_jobs=float(options["wait_for_jobs"]),
         share=options.get("share") or 0,
+        compare=float(options["compare"]),
     )
 
 

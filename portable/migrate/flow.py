@@ -15,7 +15,7 @@ from portable.migrate.journal import End, Phase, Record
 from portable.migrate.lease import Lost, holder
 from portable.migrate.move import Move, Options, end_of
 from portable.migrate.opening import lease_of, open_move, require_journal, require_unfinished
-from portable.migrate.plan import Kept, MigrationPlan, Promise, kept, promise
+from portable.migrate.plan import Kept, MigrationPlan, Promise, kept, note_sizes, promise
 from portable.migrate.run import move_steps, run, thaw, undo
 from portable.migrate.steps import REHEARSE, STAGE, cut_over, seed, start
 from portable.target import Request
@@ -178,6 +178,7 @@ def _state_promise(move: Move) -> None:
     """From here on the clock runs against it. Raises PortableError where it is more than the user accepts."""
     if move.record.begun("freeze") or not move.moves_data:
         return
+    note_sizes(move)
     found, most = promise(move), move.options.max_downtime
     move.note("promise", **preflight.promise_facts(found))
     if most is not None and found.downtime > most:

@@ -30,12 +30,14 @@ if TYPE_CHECKING:
 class Options:
     """`max_downtime`: seconds; where more is predicted once all is staged, nothing is frozen. `watch`: seconds that the target is
     watched under traffic before the commit. `wait_for_jobs`: seconds that the freeze gives to jobs that run. `share`: the percentage
-    of DNS answers that is to lead to the target at first, as long as nobody goes on; 0: traffic moves as a whole."""
+    of DNS answers that is to lead to the target at first, as long as nobody goes on; 0: traffic moves as a whole. `compare`: seconds
+    that comparing the content of one replicated database may take while the app stands still."""
 
     max_downtime: float | None = None
     watch: float = 15.0
     wait_for_jobs: float = 600.0
     share: int = 0
+    compare: float = 60.0
 
 
 @dataclass
@@ -167,6 +169,13 @@ class Move:
         """What is there and not among `objects` stays. `wait` is as in `portable.engine`."""
         side = self.target_side
         self.engine.app.up(self.target.home, objects, side.kube, side.kube.kubeconfig, wait, superseded="keep")
+
+    def whose_server(self, words: str) -> str:
+        """Which end it is whose API server is named in `words`; empty: neither's is."""
+        for role, end, kube in (("source", self.source, self.source_kube), ("target", self.target, self.target_kube)):
+            if kube is not None and kube.server in words:
+                return f"it is the {role}'s: {end_of(end)}"
+        return ""
 
     def request_for(self, target: Target) -> Request:
         """What makes `up` and `destroy` work on that end, past this migration's own fence."""

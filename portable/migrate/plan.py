@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,6 +23,8 @@ PARTS: Mapping[str, tuple[str, ...]] = {
 }
 # Assumed where nothing was measured yet: slower than any disk or machine that the tests ran on.
 _READ_BYTES, _READ_FILES = 80e6, 2_000.0
+# A dump, or every key, through a digest.
+_COMPARED_BYTES = 20e6
 _DATABASE, _START, _SMOKE, _FORWARD, _BASE = 20.0, 90.0, 15.0, 20.0, 3.0
 _SPARE = 1.5
 
@@ -77,6 +80,24 @@ def promise(move: Move) -> Promise:
     return Promise(sum(part.seconds for part in parts), parts)
 
 
+def compared_databases(move: Move) -> tuple[str, ...]:
+    """The replicated databases whose content is compared while the app stands still: those with which that is soon done. Of
+    the others it is known that the standby has applied the source's log to its end, each record of which has a checksum."""
+    return tuple(name for name, seconds in _comparisons(move).items() if seconds <= move.options.compare)
+
+
+def note_sizes(move: Move) -> None:
+    """As late as the source still serves: databases grow while they are staged."""
+    move.note("sizes", **{name: replication.size() for name, replication in move.replications.items()})
+
+
+def _comparisons(move: Move) -> dict[str, float]:
+    """database -> seconds that comparing it is predicted to take."""
+    measured = move.record.facts("sizes")
+    sizes = {way.name: measured.get(way.name, way.size) for way in move.ways if way.how == "replication"}
+    return {name: size / _COMPARED_BYTES for name, size in sizes.items()}
+
+
 def kept(record: Record) -> Kept:
     parts = {name: sum(_seconds(record, step) for step in steps) for name, steps in PARTS.items()}
     stopped, serving = record.facts("freeze").get("stopped_at"), record.facts(CUT_OVER).get("serving_at")
@@ -97,8 +118,13 @@ def _parts(move: Move) -> Iterator[Part]:
         yield Part("final delta", _BASE + _SPARE * sum(copies) + databases, "the last copy took as long")
     if move.volumes or databases:
         read = sum(seed["bytes"] / _READ_BYTES + seed["files"] / _READ_FILES for seed in seeds.values())
-        why = "everything is read once more on both sides" if seeds else "assumed: `--stage` measures it"
-        yield Part("verify", _BASE + read + databases + (0 if seeds or not move.volumes else 60.0), why)
+        unmeasured = bool(move.volumes) and not seeds
+        why = "assumed: `--stage` measures it" if unmeasured else "everything is read once more on both sides"
+        compared, comparisons = compared_databases(move), _comparisons(move)
+        read += sum(comparisons[name] for name in compared)
+        for name, seconds in comparisons.items():
+            why += "" if name in compared else f"; but not {name}: `--compare {math.ceil(seconds)}` would"
+        yield Part("verify", _BASE + read + databases + (60.0 if unmeasured else 0), why)
     tried = _seconds(move.record, "rehearse")
     start = _SPARE * tried if tried else _START
     yield Part(

@@ -175,6 +175,7 @@ def test_what_is_promoted_unasked_is_refused(moving: Moving) -> None:
 
 def test_every_acknowledged_postgres_write_arrives(moving: Moving, say: Callable[[str], None]) -> None:
     replication = moving.replication("db")
+    assert 1e6 < replication.size() < 1e9
     with postgres_writer(moving.source, "fresh") as fresh, postgres_writer(moving.source, "kept") as kept:
         time.sleep(_WRITING)
         began = time.monotonic()

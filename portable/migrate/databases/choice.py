@@ -25,10 +25,10 @@ def replication(sides: Sides, name: str, emit: Emit) -> Replication:
 def ways(sides: Sides, emit: Emit) -> tuple[Way, ...]:
     """For each database of the app, in the spec's order. Asks those that run; changes nothing."""
     databases = [each for each in sides.source.app.app.resources.values() if isinstance(each, Database)]
-    return tuple(_way(sides, each) for each in databases)
+    return tuple(_way(sides, each, emit) for each in databases)
 
 
-def _way(sides: Sides, database: Database) -> Way:
+def _way(sides: Sides, database: Database, emit: Emit) -> Way:
     name, kind = database.name, database.type
     images = [str(pods.container(side, name)["image"]) for side in (sides.source, sides.target)]
     judge = {"postgres": _postgres_versions, "redis": _redis_versions}[kind]
@@ -40,7 +40,8 @@ def _way(sides: Sides, database: Database) -> Way:
         return Way(name, kind, "files", "it does not run on the source, so that it cannot be followed")
     if kind == "postgres" and (why := _not_replicated(sides, name)):
         return Way(name, kind, "files", why)
-    return Way(name, kind, "replication", "followed while the source serves, then switched within seconds")
+    size = replication(sides, name, emit).size()
+    return Way(name, kind, "replication", "followed while the source serves, then switched within seconds", size)
 
 
 def major(image: str) -> int | None:

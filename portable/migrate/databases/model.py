@@ -15,12 +15,14 @@ class Way:
     """How one database of the app moves, and why so.
 
     "files": its volume is copied while it is stopped. "refused": neither can be, and `why` says what to change.
+    `size`: bytes that comparing its content reads, where it is replicated.
     """
 
     name: str
     type: Literal["postgres", "redis"]
     how: How
     why: str
+    size: int = 0
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,10 @@ class Replication(Protocol):
     def promote(self, *, rehearsal: bool = False) -> None:
         """The target takes writes, with the password of its own Secret, and follows nobody. Refused while the source is not
         fenced. `rehearsal`: allowed beside a source that serves; a later `start` seeds anew."""
+        ...
+
+    def size(self) -> int:
+        """Bytes of the source's content."""
         ...
 
     def digest(self, side: Side) -> str:

@@ -212,6 +212,9 @@ class Postgres:
 
     # -- proof -----------------------------------------------------------------------------------------------------
 
+    def size(self) -> int:
+        return int(sql.ask(self._source, self.name, "SELECT pg_database_size(current_database());"))
+
     def digest(self, side: Side) -> str:
         return self._shell(side, _DUMP, timeout=_DIGEST_SECONDS)
 

@@ -123,6 +123,9 @@ class Redis:
 
     # -- proof -----------------------------------------------------------------------------------------------------
 
+    def size(self) -> int:
+        return int(self._info(self._source, "memory")["used_memory"])
+
     def digest(self, side: Side) -> str:
         return self._digest(side, self._now())
 

@@ -80,9 +80,10 @@ def test_what_no_server_can_follow_is_refused_with_what_to_change() -> None:
 
 def test_a_newer_redis_follows_an_older_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pods, "is_running", lambda _side, _name: True)
+    monkeypatch.setattr(pods, "run", lambda *_arguments, **_given: "used_memory:2048\r\n")
     monkeypatch.setattr(sql, "ask", lambda _side, _name, _statement: "0")
     found = ways(sides(_images("postgres:17", "redis:7.4"), _images("postgres:17.2", "redis:8.0")), lambda _event: None)
-    assert [way.how for way in found] == ["replication", "replication"]
+    assert [(way.how, way.size) for way in found] == [("replication", 0), ("replication", 2048)]
 
 
 def test_what_does_not_run_moves_by_its_files() -> None:
@@ -93,6 +94,7 @@ def test_what_does_not_run_moves_by_its_files() -> None:
 
 def test_what_replication_leaves_out_moves_by_files(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pods, "is_running", lambda _side, _name: True)
+    monkeypatch.setattr(pods, "run", lambda *_arguments, **_given: "used_memory:2048\r\n")
     monkeypatch.setattr(sql, "ask", lambda _side, _name, asked: "1" if asked == choice._UNLOGGED else "0")
     found = {way.name: way for way in ways(sides(), lambda _event: None)}
     assert found["db"].how == "files"
