@@ -11,7 +11,7 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -20,6 +20,7 @@ from portable.compile.names import WORKLOAD_LABEL
 from portable.compile.objects import Objects
 from portable.errors import ClusterError, UsageError
 from portable.kube import Kube, hang_up
+from portable.provider import KubeObject
 from portable.rollout.view import is_ready
 
 if TYPE_CHECKING:
@@ -207,13 +208,15 @@ class ServicePort:
 
 def choose_port(objects: Objects, workload: str, wanted: str | None) -> ServicePort:
     """The TCP service port called or numbered `wanted`; the first one for None. Raises UsageError where there is none."""
-    manifests = (item.manifest for item in objects.items if item.workload == workload)
-    specs = [manifest["spec"] for manifest in manifests if manifest["kind"] == "Service"]
+    manifests = [item.manifest for item in objects.items if item.workload == workload]
+    numbers = _numbers(manifests)
     ports = [
-        ServicePort(port.get("name", ""), port["port"], port.get("targetPort", port["port"]))
-        for spec in specs
-        for port in spec["ports"]
+        ServicePort(port.get("name", ""), port["port"], numbers[target] if isinstance(target, str) else target)
+        for manifest in manifests
+        if manifest["kind"] == "Service"
+        for port in manifest["spec"]["ports"]
         if port.get("protocol", "TCP") == "TCP"
+        for target in (port.get("targetPort", port["port"]),)
     ]
     if not ports:
         raise UsageError(
@@ -224,6 +227,15 @@ def choose_port(objects: Objects, workload: str, wanted: str | None) -> ServiceP
             return port
     known = ", ".join(dict.fromkeys(f"{port.name} ({port.port})" for port in ports))
     raise UsageError(f"{workload} has no port {wanted!r}", fix=f"its ports are: {known}")
+
+
+def _numbers(manifests: Iterable[KubeObject]) -> dict[str, int]:
+    """The workload's container ports by name."""
+    pods = [manifest["spec"].get("template", {}).get("spec", {}) for manifest in manifests if "spec" in manifest]
+    containers = [container for pod in pods for container in pod.get("containers", ())]
+    return {
+        port["name"]: port["containerPort"] for each in containers for port in each.get("ports", ()) if "name" in port
+    }
 
 
 def _send(client: socket.socket, stream: PortStream) -> None:

@@ -19,6 +19,7 @@ from portable.compile.objects import (
 )
 from portable.compile.outputs import public_outputs
 from portable.compile.patches import apply_patches
+from portable.compile.ports import pod_ports
 from portable.compile.scope import Scope
 from portable.errors import SpecError
 from portable.provider import KubeObject, Profile
@@ -123,7 +124,7 @@ def _beside(scope: Scope, name: str) -> Iterator[KubeObject]:
     workload = scope.app.workloads[name]
     yield identity.workload_account(scope, workload)
     if network.has_service(workload):
-        yield network.service(scope.app, workload.name, workload.ports.values())
+        yield network.service(scope.app, workload.name, pod_ports(workload))
     if workload.kind == "stateful":
         yield network.peers(scope.app, workload)
     for optional in (scaling.disruption_budget(scope, workload), scaling.autoscaler(scope, workload)):

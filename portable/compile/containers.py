@@ -6,6 +6,7 @@ from typing import Any
 
 from portable.compile import names, probes, security
 from portable.compile.config import VOLUME_PREFIX, Files, environment, literal
+from portable.compile.ports import container_ports
 from portable.compile.scaling import LONG_RUNNING
 from portable.compile.scope import Scope
 from portable.spec.model import Container, Workload
@@ -43,7 +44,7 @@ def main_container(scope: Scope, workload: Workload, container: Container, bundl
         found["lifecycle"] = {"preStop": {"sleep": {"seconds": drain(scope, workload)}}}
     main = [each for each in workload.containers.values() if not each.before]
     if container is main[0] and workload.ports:
-        found["ports"] = _container_ports(workload)
+        found["ports"] = container_ports(workload)
         readiness = probes.default_readiness(workload)
         if readiness is not None and not any(each.readiness for each in main):
             found["readinessProbe"] = readiness
@@ -94,11 +95,6 @@ def _probes(scope: Scope, workload: Workload, container: Container) -> dict[str,
     if container.startup is not None:
         found["startupProbe"] = probes.probe(container.startup, ports)
     return found
-
-
-def _container_ports(workload: Workload) -> list[dict[str, Any]]:
-    pairs = sorted({(port.target, port.protocol) for port in workload.ports.values()})
-    return [{"containerPort": number, "protocol": protocol} for number, protocol in pairs]
 
 
 def _resources(container: Container) -> dict[str, Any]:

@@ -61,7 +61,7 @@ def compile_database(scope: Scope, database: Database) -> CompiledDatabase:
     port = Port(database.type, PORTS[database.type], PORTS[database.type])
     volume = claim(scope, f"data-{database.name}-0", database.size, "single", database.name)
     return CompiledDatabase(
-        objects=(service_account(scope.app, database.name), service(scope.app, database.name, [port])),
+        objects=(service_account(scope.app, database.name), service(scope.app, database.name, {port: port.target})),
         claim=volume,
         controller=_stateful_set(scope, database, volume["metadata"]["name"]),
         credentials=_credentials(scope, database),

@@ -11,6 +11,7 @@ from typing import Any
 from portable.compile.names import WORKLOAD_LABEL, metadata, selector
 from portable.compile.objects import ExpectedSecret, RouteTarget
 from portable.compile.outputs import PORTS
+from portable.compile.ports import pod_ports
 from portable.compile.scaling import LONG_RUNNING
 from portable.compile.scope import Scope
 from portable.provider import KubeObject
@@ -20,10 +21,11 @@ DENY_ALL = "default-deny"
 _DNS = {"ports": [{"port": 53, "protocol": "TCP"}, {"port": 53, "protocol": "UDP"}]}
 
 
-def service(app: App, name: str, ports: Iterable[Port]) -> KubeObject:
-    """The stable address of a workload or database: other workloads dial its name."""
+def service(app: App, name: str, ports: Mapping[Port, str | int]) -> KubeObject:
+    """The stable address of a workload or database: other workloads dial its name. `ports`: with the pods' port behind each."""
     listed = [
-        {"name": port.name, "port": port.port, "protocol": port.protocol, "targetPort": port.target} for port in ports
+        {"name": port.name, "port": port.port, "protocol": port.protocol, "targetPort": target}
+        for port, target in ports.items()
     ]
     return {
         "apiVersion": "v1",
@@ -39,7 +41,7 @@ def peers_name(workload: Workload) -> str:
 
 def peers(app: App, workload: Workload) -> KubeObject:
     """The headless Service that gives a StatefulSet's pods names of their own; they find each other before they are ready."""
-    found = service(app, workload.name, workload.ports.values())
+    found = service(app, workload.name, pod_ports(workload))
     found["metadata"] = metadata(app, peers_name(workload), workload.name)
     spec = {"clusterIP": "None", "publishNotReadyAddresses": True} | found["spec"]
     if not spec["ports"]:
@@ -264,7 +266,7 @@ def _ingress_rules(scope: Scope, name: str, workload: Workload | None, callers: 
         targets = [port for port in workload.ports.values() if port.port in routed and port.protocol == "TCP"]
         controller = scope.profile.ingress.controller_selector
         opened: dict[str, Any] = {"from": [copy.deepcopy(dict(controller))]} if controller is not None else {}
-        rules.append(opened | {"ports": _entries(targets)})
+        rules.append(opened | {"ports": _entries(workload, targets)})
     return rules
 
 
@@ -310,12 +312,14 @@ def _ports(app: App, name: str) -> list[dict[str, Any]]:
     database = app.resources.get(name)
     if name not in app.workloads and isinstance(database, Database):
         return [{"port": PORTS[database.type], "protocol": "TCP"}]
-    return _entries(app.workloads[name].ports.values())
+    workload = app.workloads[name]
+    return _entries(workload, workload.ports.values())
 
 
-def _entries(ports: Iterable[Port]) -> list[dict[str, Any]]:
-    pairs = sorted({(port.target, port.protocol) for port in ports})
-    return [{"port": number, "protocol": protocol} for number, protocol in pairs]
+def _entries(workload: Workload, ports: Iterable[Port]) -> list[dict[str, Any]]:
+    known = pod_ports(workload)
+    found = {(port.target, port.protocol): known[port] for port in ports}
+    return [{"port": found[pair], "protocol": pair[1]} for pair in sorted(found)]
 
 
 def has_service(workload: Workload) -> bool:

@@ -57,7 +57,7 @@ BY_OBJECT = {
 
 def test_a_service_leads_to_the_port_that_the_container_listens_on() -> None:
     spec = manifests(compiled(workload()))["Service/web"]["spec"]
-    assert spec["ports"] == [{"name": "http", "port": 80, "protocol": "TCP", "targetPort": 8080}]
+    assert spec["ports"] == [{"name": "http", "port": 80, "protocol": "TCP", "targetPort": "http"}]
     assert spec["selector"] == {"portable.dev/workload": "web"}
 
 
@@ -223,10 +223,10 @@ def test_to_wait_for_a_workload_is_to_connect_to_it_unless_it_is_a_job() -> None
 def test_a_route_opens_its_port_alone_to_the_controller() -> None:
     ports = {"http": Port("http", 80, 8080), "admin": Port("admin", 9000, 9000)}
     web = workload(ports=ports, routes={"r": Route("r", "shop.example", port="http")})
-    assert policy(compiled(web), "web")["ingress"] == [{"ports": [{"port": 8080, "protocol": "TCP"}]}]
+    assert policy(compiled(web), "web")["ingress"] == [{"ports": [{"port": "http", "protocol": "TCP"}]}]
     selector = {"namespaceSelector": {"matchLabels": {"a": "b"}}}
     rules = policy(compiled(web, profile=with_ingress(controller_selector=selector)), "web")["ingress"]
-    assert rules == [{"from": [selector], "ports": [{"port": 8080, "protocol": "TCP"}]}]
+    assert rules == [{"from": [selector], "ports": [{"port": "http", "protocol": "TCP"}]}]
 
 
 def test_pods_of_a_stateful_workload_reach_each_other() -> None:

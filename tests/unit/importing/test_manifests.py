@@ -159,7 +159,7 @@ def test_a_shop_keeps_its_meaning(tmp_path: Path) -> None:
     assert holds(front["livenessProbe"], {"exec": {"command": ["/probe", "-addr=:8080"]}})
     assert front["resources"]["limits"] == {"cpu": "200m", "memory": "128Mi"}
     assert made["Service/frontend"]["spec"]["ports"] == [
-        {"name": "http", "port": 80, "protocol": "TCP", "targetPort": 8080}
+        {"name": "http", "port": 80, "protocol": "TCP", "targetPort": "http"}
     ]
     autoscaler = made["HorizontalPodAutoscaler/frontend"]["spec"]
     assert (autoscaler["minReplicas"], autoscaler["maxReplicas"]) == (2, 5)
