@@ -57,11 +57,25 @@ def render(request: Request) -> Rendered:
     return Rendered(compile_target(target), target.warnings)
 
 
-def write_files(rendered: Rendered, folder: Path) -> list[str]:
-    """Writes the files and removes those of an earlier run that no workload has any more. Returns the names written.
+def write(rendered: Rendered, target: Path) -> list[str]:
+    """One file where `target` is called like one (*.yaml), else a folder of them. Returns the names written.
 
-    Raises UsageError where the folder cannot be written, or holds files of the same names that are not ours.
+    Raises UsageError where `target` cannot be written, or holds files of the same names that are not ours.
     """
+    if target.is_dir() or target.suffix not in (".yaml", ".yml"):
+        return _write_folder(rendered, target)
+    mark = f"{_MARK}{rendered.objects.namespace}\n"
+    try:
+        if target.exists() and not target.read_bytes().startswith(_MARK.encode()):
+            raise UsageError(f"{target} is there, and `portable render` did not write it", fix="name another file")
+        target.write_text(mark + rendered.text(), encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{target} cannot be written: {error.strerror}", fix="name another file") from error
+    return [target.name]
+
+
+def _write_folder(rendered: Rendered, folder: Path) -> list[str]:
+    """Writes the files, and removes those of an earlier run that no workload has any more."""
     files = rendered.files()
     mark = f"{_MARK}{rendered.objects.namespace}\n".encode()
     try:

@@ -7,6 +7,7 @@ import importlib
 import click
 
 from portable import __version__
+from portable.cli import elsewhere
 from portable.cli.options import common_options
 from portable.cli.session import Session
 
@@ -45,31 +46,6 @@ _COMMANDS = {
     "doctor": "setup:doctor",
     "completion": "setup:completion",
 }
-# What people type who come from other tools.
-_ELSEWHERE = {
-    "apply": "up",
-    "deploy": "up",
-    "run": "up",
-    "down": "destroy",
-    "delete": "destroy",
-    "rm": "destroy",
-    "diff": "plan",
-    "preview": "plan",
-    "generate": "render",
-    "template": "render",
-    "ps": "status",
-    "revisions": "history",
-    "undo": "rollback",
-    "shell": "exec",
-    "ssh": "exec",
-    "log": "logs",
-    "watch": "dev",
-    "check": "validate",
-    "secrets": "secret",
-    "provider": "providers",
-    "cluster": "clusters",
-    "kubeconfig": "clusters credentials",
-}
 
 
 class Commands(click.Group):
@@ -87,9 +63,11 @@ class Commands(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] == "help":
+            args = [*args[1:], "--help"]
         name = args[0]
-        if name in _ELSEWHERE:
-            raise click.UsageError(f"no such command '{name}'. Did you mean '{_ELSEWHERE[name]}'?", ctx)
+        if name in elsewhere.COMMANDS:
+            raise click.UsageError(f"no such command '{name}'. Did you mean '{elsewhere.COMMANDS[name]}'?", ctx)
         if name not in _COMMANDS and not name.startswith("-"):
             raise click.exceptions.NoSuchCommand(name, possibilities=_COMMANDS, ctx=ctx)
         found = super().resolve_command(ctx, args)
@@ -97,7 +75,13 @@ class Commands(click.Group):
         return found
 
 
-@click.group("portable", cls=Commands, invoke_without_command=True, params=common_options())
+@click.group(
+    "portable",
+    cls=Commands,
+    invoke_without_command=True,
+    params=common_options(),
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(__version__, prog_name="portable", message="%(prog)s %(version)s")
 @click.pass_context
 def portable(ctx: click.Context) -> None:

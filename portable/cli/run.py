@@ -14,6 +14,7 @@ from typing import IO, NoReturn, cast
 
 import click
 
+from portable.cli import elsewhere
 from portable.cli.session import Session
 from portable.errors import Interrupted, PortableError, UsageError
 
@@ -71,6 +72,8 @@ def _invoke(arguments: list[str], session: Session) -> int:
 def _as_usage_error(error: click.ClickException) -> UsageError:
     context = error.ctx if isinstance(error, click.UsageError) else None
     fix = f"see `{context.command_path} --help`" if context else ""
+    if isinstance(error, click.NoSuchOption):
+        fix = elsewhere.OPTIONS.get(error.option_name, fix)
     message = error.format_message().removesuffix(".")
     return UsageError(message[:1].lower() + message[1:] if message[1:2].islower() else message, fix=fix)
 

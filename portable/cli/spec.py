@@ -68,28 +68,31 @@ def validate(session: Session, file: Path | None, environment: str | None, cloud
 @target_options()
 @click.option(
     "-o",
-    "folder",
-    type=click.Path(path_type=Path, file_okay=False),
-    metavar="DIR",
-    help="One file for each workload, in this folder; default: standard output.",
+    "target",
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="A folder, for one file for each workload, or a file (*.yaml); default: standard output.",
 )
 @click.pass_obj
-def render(session: Session, request: Request, folder: Path | None) -> None:
+def render(session: Session, request: Request, target: Path | None) -> None:
     """Compile to plain Kubernetes YAML. Needs no cloud, no cluster and no engine.
 
     Secrets that must exist beforehand are listed in comments; `portable secret set` makes them.
     """
     from portable.render import render as render_spec
-    from portable.render import write_files
+    from portable.render import write
 
     rendered = render_spec(request)
     print_warnings(session, rendered.warnings)
-    if folder is not None:
-        names = write_files(rendered, folder)
+    if target is not None:
+        names = write(rendered, target)
+        folder = target if target.is_dir() else target.parent
         if session.json:
             session.write_json({"folder": str(folder), "files": names})
-        else:
+        elif folder is target:
             click.echo(f"wrote {len(names)} files to {folder}: {', '.join(names)}")
+        else:
+            click.echo(f"wrote {target}")
     elif session.json:
         session.write_json(rendered.document())
     else:

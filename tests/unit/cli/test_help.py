@@ -8,6 +8,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from portable.cli import elsewhere
 from portable.cli.commands import portable
 from portable.cli.session import Session
 
@@ -56,3 +57,18 @@ def test_every_option_has_a_help_text(path: tuple[str, ...]) -> None:
 
 def test_one_line_helps_are_not_cut() -> None:
     assert "..." not in CliRunner().invoke(portable, ["--help"], obj=Session()).output.partition("Commands:")[2]
+
+
+def test_help_is_found_as_in_other_tools() -> None:
+    spellings = (["up", "--help"], ["up", "-h"], ["help", "up"])
+    assert len({CliRunner().invoke(portable, words, obj=Session()).output for words in spellings}) == 1
+    assert (
+        CliRunner().invoke(portable, ["help"], obj=Session()).output
+        == CliRunner().invoke(portable, ["-h"], obj=Session()).output
+    )
+
+
+def test_what_other_tools_call_it_leads_to_a_command_that_there_is() -> None:
+    assert not set(elsewhere.COMMANDS) & {path[0] for path in COMMANDS}
+    known = {" ".join(path[:depth]) for path in COMMANDS for depth in (1, 2)} | {"--version"}
+    assert set(elsewhere.COMMANDS.values()) <= known

@@ -64,6 +64,11 @@ def test_validate_imports_no_terminal_no_cluster_no_engine(folder: Path) -> None
         (["schema", "nothing"], 2, "app.v1"),
         (["logs", "wbe", "--cloud", "kind"], 2, 'did you mean "web"?'),
         (["secret"], 2, "list"),
+        (["version"], 2, "Did you mean '--version'?"),
+        (["up", "-f", "portable.yaml"], 2, "`portable up FILE`"),
+        (["plan", "-o", "json"], 2, "`--output json`"),
+        (["up", "--dry-run"], 2, "`portable plan`"),
+        (["help", "nothing"], 2, "no such command 'nothing'"),
     ],
 )
 def test_wrong_usage_is_2_and_says_what_to_do(folder: Path, arguments: list[str], code: int, said: str) -> None:
@@ -276,6 +281,19 @@ def test_render_writes_the_same_files_and_removes_its_own_old_ones(folder: Path)
     (folder / "portable.yaml").write_text(HELLO)
     assert portable(folder, "render", "--cloud", "kind", "-o", "out").returncode == 0
     assert {path.name: path.read_bytes() for path in (folder / "out").iterdir() if path.name in before} == before
+
+
+def test_render_writes_one_file_where_a_file_is_named(folder: Path) -> None:
+    first = portable(folder, "render", "--cloud", "kind", "-o", "all.yaml")
+    assert (first.returncode, first.stdout) == (0, "wrote all.yaml\n"), first.stderr
+    written = (folder / "all.yaml").read_text()
+    assert written.partition("\n")[2] == portable(folder, "render", "--cloud", "kind").stdout
+    again = portable(folder, "render", "--cloud", "kind", "-o", "all.yaml", "--output", "json")
+    assert json.loads(again.stdout) == {"folder": ".", "files": ["all.yaml"]}
+    (folder / "mine.yaml").write_text("mine")
+    refused = portable(folder, "render", "--cloud", "kind", "-o", "mine.yaml")
+    assert (refused.returncode, "name another file" in refused.stderr) == (2, True)
+    assert (folder / "mine.yaml").read_text() == "mine"
 
 
 def test_render_does_not_overwrite_foreign_files(folder: Path) -> None:
