@@ -27,6 +27,7 @@ def run(move: Move, steps: Sequence[MigrationStep]) -> None:
             if each.when(move) and (each.repeats or not move.record.done(each.name) or each.check(move)):
                 _do(move, each)
     except PortableError as error:
+        error.detail = "\n".join(filter(None, (move.whose_server(error.message), error.detail)))
         if "portable migrate" not in error.fix:
             error.fix = "\n".join(filter(None, (error.fix, _GO_ON)))
         raise

@@ -41,6 +41,9 @@ class Paper:
             raise Lost("lost")
         self.record = Record(HEADER, (*self.record.entries, Entry(step, what, "now", "me", seconds, facts or {})))
 
+    def whose_server(self, words: str) -> str:
+        return "it is the source's: one/a" if "cannot be" in words else ""
+
     @property
     def said(self) -> list[tuple[str, str]]:
         return [(entry.step, entry.what) for entry in self.record.entries]
@@ -113,6 +116,7 @@ def test_a_failure_is_in_the_journal_and_ends_it() -> None:
     with pytest.raises(ClusterError, match="one cannot be") as raised:
         run(move(paper), [each.step() for each in works])
     assert "`portable migrate resume`" in raised.value.fix
+    assert raised.value.detail == "it is the source's: one/a"
     assert paper.said == [("one", "begun"), ("one", "failed")]
     assert paper.record.facts("one") == {"error": "one cannot be"}
 
