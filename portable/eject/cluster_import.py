@@ -6,23 +6,24 @@ Format: https://www.pulumi.com/docs/iac/guides/migration/import/#bulk-import-ope
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from portable.eject.pulumi_program import Part
-from portable.events import Emit
 from portable.provider import NativeResources
-from portable.target import Request, Target
+from portable.target import Target
+
+if TYPE_CHECKING:
+    from portable.engine.state import Recorded
 
 
-def files(target: Target, request: Request, emit: Emit) -> Part:
-    """`import.json`, where the state has a cluster that the cloud's official plugin knows."""
+def files(target: Target, known: Sequence[Recorded]) -> Part:
+    """`import.json`, where the state has a cluster (`known`) that the cloud's official plugin knows."""
     provider, name = target.provider, target.provider.name
     if target.app.cluster.existing:
         return Part({}, (f"the cluster of {name} was not made by portable: nothing to import",))
     if not isinstance(provider, NativeResources):
         return Part({}, (f"no official Pulumi plugin knows clusters of {name}: clusters/{name} is not written",))
-    from portable.engine import Engine, Settings
-
-    known = Engine(Settings(state=request.state), emit).stacks.recorded(target.home.cluster_stack)
     if not known:
         return Part({}, (f"there is no cluster of {name} in the state: clusters/{name} is not written",))
     found, nameless = [], []

@@ -11,6 +11,7 @@ from portable.eject import cluster_import, kustomize, pulumi_program, readme, se
 from portable.eject.layers import layered
 from portable.errors import PortableError, SpecError, UsageError
 from portable.events import Emit
+from portable.plan import open_engine
 from portable.provider import load_provider, provider_names
 from portable.target import Request, Target, compile_target, open_target
 
@@ -22,7 +23,6 @@ class Ejected:
     `notes` say what the files are not, and what was not tried.
     """
 
-    namespace: str
     clouds: tuple[str, ...]
     files: Mapping[str, str] = field(repr=False)
     left_out: Mapping[str, str] = field(default_factory=dict)
@@ -34,21 +34,21 @@ def eject(request: Request, clouds: Sequence[str], emit: Emit) -> Ejected:
 
     Raises SpecError where a cloud that was named cannot honour the spec, or none can.
     """
-    targets, left_out = _targets(request, clouds)
-    objects = {name: compile_target(target) for name, target in targets.items()}
-    found = kustomize.files(layered({name: _manifests(each) for name, each in objects.items()}))
+    compiled, left_out = _compiled(request, clouds)
+    objects = {name: made for name, (_, made) in compiled.items()}
+    found = kustomize.files(layered({name: _manifests(made) for name, made in objects.items()}))
     notes: list[str] = []
-    for name, target in targets.items():
-        if script := secrets_script.script(objects[name]):
+    stacks = open_engine(request, emit).stacks
+    for name, (target, made) in compiled.items():
+        if script := secrets_script.script(made):
             found[f"overlays/{name}/secrets.sh"] = script
-        program = pulumi_program.program(target, objects[name], request, emit)
+        program = pulumi_program.program(target.home, made, stacks.recorded(target.home.app_stack))
         found |= {f"pulumi/{name}/{path}": content for path, content in program.files.items()}
-        cluster = cluster_import.files(target, request, emit)
+        cluster = cluster_import.files(target, stacks.recorded(target.home.cluster_stack))
         found |= {f"clusters/{name}/{path}": content for path, content in cluster.files.items()}
         notes += [*program.notes, *cluster.notes]
-    first = next(iter(objects.values()))
     found["README.md"] = readme.text(objects, left_out, found, notes)
-    return Ejected(first.namespace, tuple(targets), dict(sorted(found.items())), left_out, tuple(notes))
+    return Ejected(tuple(compiled), dict(sorted(found.items())), left_out, tuple(notes))
 
 
 def write(ejected: Ejected, folder: Path) -> None:
@@ -65,26 +65,25 @@ def write(ejected: Ejected, folder: Path) -> None:
         raise UsageError(f"{folder} cannot be written: {error.strerror}", fix="name another folder") from error
 
 
-def _targets(request: Request, clouds: Sequence[str]) -> tuple[dict[str, Target], dict[str, str]]:
-    """The spec on each cloud; and those that cannot run it, unless they were asked for by name."""
-    targets: dict[str, Target] = {}
+def _compiled(request: Request, clouds: Sequence[str]) -> tuple[dict[str, tuple[Target, Objects]], dict[str, str]]:
+    """The spec on each cloud and its objects; and those that cannot run it, unless they were asked for by name."""
+    found: dict[str, tuple[Target, Objects]] = {}
     left_out: dict[str, str] = {}
     refusals: list[SpecError] = []
     for name in [load_provider(cloud).name for cloud in clouds] or provider_names():
         try:
             target = open_target(replace(request, cloud=name))
-            compile_target(target)
-            targets[name] = target
+            found[name] = target, compile_target(target)
         except SpecError as error:
             if clouds:
                 raise
             refusals.append(error)
             left_out[name] = "; ".join(each.message for each in error.problems if each.severity == "error")
-    if not targets:
+    if not found:
         raise (
             refusals[0] if refusals else PortableError("no provider is installed", fix="see `portable providers list`")
         )
-    return targets, left_out
+    return found, left_out
 
 
 def _manifests(objects: Objects) -> list[dict]:

@@ -55,10 +55,10 @@ def engine(state_root: Path) -> Engine:
     return Engine(Settings(pulumi=require(PULUMI), kubernetes_provider="builtin"), nowhere)
 
 
-def ejected(target: Target, objects: Objects, tmp_path: Path) -> Path:
+def ejected(engine: Engine, target: Target, objects: Objects, tmp_path: Path) -> Path:
     folder = tmp_path / "program"
     folder.mkdir(exist_ok=True)
-    for name, content in program(target, objects, Request(file=target.file), nowhere).files.items():
+    for name, content in program(target.home, objects, engine.stacks.recorded(target.home.app_stack)).files.items():
         (folder / name).write_text(content)
     return folder
 
@@ -68,7 +68,7 @@ def test_the_program_changes_nothing_of_what_runs(
 ) -> None:
     objects = compile_target(target)
     engine.app.up(target.home, objects, kube, control_plane.kubeconfig, lambda *_: None, superseded="keep")
-    folder = ejected(target, objects, tmp_path)
+    folder = ejected(engine, target, objects, tmp_path)
     take_over(engine, target.home, folder)
     found = preview(engine, target.home, kube, (folder / "__main__.py").read_text())
     assert {"Namespace/taken-over", "Deployment/web", "StatefulSet/cache", "Ingress/taken-over"} <= set(found)
@@ -82,7 +82,7 @@ def test_without_a_state_the_program_holds_what_the_spec_compiles_to(
     engine: Engine, target: Target, tmp_path: Path
 ) -> None:
     objects = compile_target(target)
-    folder = ejected(target, objects, tmp_path)
+    folder = ejected(engine, target, objects, tmp_path)
     source = (folder / "__main__.py").read_text()
     for item in objects.items:
         assert f"    '{item.manifest['kind']}/{item.manifest['metadata']['name']}',\n" in source
@@ -91,8 +91,8 @@ def test_without_a_state_the_program_holds_what_the_spec_compiles_to(
     assert "what the spec compiles to" in (folder / "Pulumi.yaml").read_text()
 
 
-def test_the_program_is_typed(target: Target, tmp_path: Path) -> None:
-    folder = ejected(target, compile_target(target), tmp_path)
+def test_the_program_is_typed(engine: Engine, target: Target, tmp_path: Path) -> None:
+    folder = ejected(engine, target, compile_target(target), tmp_path)
     done = subprocess.run(
         [Path(sys.executable).with_name("basedpyright"), "--level", "error", "--pythonpath", sys.executable, folder / "__main__.py"],
         capture_output=True, text=True, check=False,
