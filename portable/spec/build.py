@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from portable.errors import Problem
 from portable.spec import document as places
 from portable.spec.document import Document, Positions
+from portable.spec.files import read_file
 from portable.spec.image_builds import image_name, read_build
 from portable.spec.model import (
     App,
@@ -24,7 +22,6 @@ from portable.spec.model import (
     Config,
     Container,
     Database,
-    File,
     HttpGet,
     Kind,
     Mount,
@@ -42,26 +39,10 @@ from portable.spec.model import (
     Volume,
     Workload,
 )
-from portable.spec.placeholders import Placeholder, replace
 from portable.spec.quantities import parse_duration
-
-MAX_FILE_BYTES = 1024 * 1024  # what a ConfigMap or Secret can hold
+from portable.spec.reader import Reader, expanded
 
 _MOUNT_SOURCE = re.compile(r"\$\{resources\.([-a-z0-9]+)(?:\.source)?\}")
-
-
-@dataclass
-class _Reader:
-    """What the parts of the model are made from, and what is found wrong on the way."""
-
-    document: Document
-    folder: Path
-    metadata: Mapping[str, Any]
-    problems: list[Problem] = field(default_factory=list)
-    contents: dict[str, str] = field(default_factory=dict)
-
-    def error(self, path: places.Path, message: str, **rest: Any) -> None:
-        self.problems.append(self.document.problem(path, message, **rest))
 
 
 def build(
@@ -69,7 +50,7 @@ def build(
 ) -> tuple[App, list[Problem]]:
     """The app that `value` (`document` without places) describes, without the parts in `broken`; and what is wrong in it."""
     metadata = {} if ("metadata",) in broken or ("metadata", "name") in broken else value["metadata"]
-    reader = _Reader(document, Path(document.file).parent, metadata)
+    reader = Reader(document, Path(document.file).parent, metadata)
     resources = {name: _resource(name, body) for name, body in _sound(value, "resources", broken).items()}
     workloads = {
         name: _workload(reader, name, body, resources) for name, body in _sound(value, "workloads", broken).items()
@@ -156,7 +137,7 @@ def _patch(name: str, body: Mapping[str, Any]) -> Patch:
     return Patch(name, body["target"], body.get("cloud"), body.get("merge"), tuple(body.get("json", ())))
 
 
-def _workload(reader: _Reader, name: str, body: Mapping[str, Any], resources: Mapping[str, Resource]) -> Workload:
+def _workload(reader: Reader, name: str, body: Mapping[str, Any], resources: Mapping[str, Resource]) -> Workload:
     path = ("workloads", name)
     containers = {
         key: _container(reader, (*path, "containers", key), key, container)
@@ -204,7 +185,7 @@ def _scale(body: Mapping[str, Any]) -> Scale:
     return scale if scale.automatic or high is not None else Scale(low, low)
 
 
-def _rollout(reader: _Reader, path: places.Path, body: Mapping[str, Any]) -> Rollout:
+def _rollout(reader: Reader, path: places.Path, body: Mapping[str, Any]) -> Rollout:
     usual = Rollout()
     timeout = parse_duration(body["timeout"]) if "timeout" in body else usual.timeout
     if timeout < 1:
@@ -226,7 +207,7 @@ def _route(name: str, body: Mapping[str, Any]) -> Route:
     return Route(name, body["host"], body.get("path", "/"), _whole(body.get("port")), body.get("tls"))
 
 
-def _container(reader: _Reader, path: places.Path, name: str, body: Mapping[str, Any]) -> Container:
+def _container(reader: Reader, path: places.Path, name: str, body: Mapping[str, Any]) -> Container:
     compute = body.get("resources", {})
     build = read_build(reader.document, (*path, "build"), body.get("build"), reader.problems)
     return Container(
@@ -235,10 +216,10 @@ def _container(reader: _Reader, path: places.Path, name: str, body: Mapping[str,
         command=tuple(body.get("command", ())),
         args=tuple(body.get("args", ())),
         variables={
-            key: _expanded(reader, (*path, "variables", key), text) for key, text in body.get("variables", {}).items()
+            key: expanded(reader, (*path, "variables", key), text) for key, text in body.get("variables", {}).items()
         },
         files={
-            target: _file(reader, (*path, "files", target), target, file)
+            target: read_file(reader, (*path, "files", target), target, file)
             for target, file in body.get("files", {}).items()
         },
         volumes={target: _mount(target, mount) for target, mount in body.get("volumes", {}).items()},
@@ -249,22 +230,6 @@ def _container(reader: _Reader, path: places.Path, name: str, body: Mapping[str,
         startup=_probe(body.get("startupProbe")),
         build=build,
     )
-
-
-def _expanded(reader: _Reader, path: places.Path, text: str) -> str:
-    """`text` with what is known by now filled in: the metadata of the file that it stands in."""
-    if "${" not in text:
-        return text
-    document = reader.document
-    metadata = document.metadata.get(document.find(path)[0].mark.file, reader.metadata)
-
-    def value(placeholder: Placeholder) -> str | None:
-        found: Any = metadata if placeholder.root == "metadata" else None
-        for word in placeholder.path[1:]:
-            found = found.get(word) if isinstance(found, Mapping) else None
-        return found if isinstance(found, str) else None
-
-    return replace(text, value)
 
 
 def _mount(target: str, body: Mapping[str, Any]) -> Mount:
@@ -309,63 +274,3 @@ def _amount(value: str | float | None) -> str | None:
 def _amounts(body: Mapping[str, Any]) -> dict[str, str]:
     """Of the known keys only: an unknown one is a fault, but not one that keeps the workload from being looked at."""
     return {key: amount for key in ("cpu", "memory") if (amount := _amount(body.get(key))) is not None}
-
-
-def _file(reader: _Reader, path: places.Path, target: str, body: Mapping[str, Any]) -> File:
-    mode = body.get("mode")
-    given = [key for key in ("source", "content", "binaryContent") if key in body]
-    if len(given) != 1:
-        message = "a file has no content" if not given else f"a file has {' and '.join(given)}"
-        reader.error(path, message, at="key", expected="exactly one of source, content and binaryContent")
-        return File(target, "", mode=mode)
-    if given == ["content"]:
-        return _text_file(reader, path, target, body["content"], mode, not body.get("noExpand", False))
-    if given == ["binaryContent"]:
-        try:
-            return File(target, binary=base64.b64decode(body["binaryContent"], validate=True), mode=mode, expand=False)
-        except (binascii.Error, ValueError) as error:
-            reader.error((*path, "binaryContent"), f"binaryContent is not base64: {error}")
-            return File(target, "", mode=mode)
-    data = _source_bytes(reader, (*path, "source"), body["source"])
-    reader.contents[places.spell(path)] = hashlib.sha256(data).hexdigest()
-    try:
-        return _text_file(reader, path, target, data.decode("utf-8"), mode, not body.get("noExpand", False))
-    except UnicodeDecodeError:
-        return File(target, binary=data, mode=mode, expand=False)
-
-
-def _text_file(reader: _Reader, path: places.Path, target: str, text: str, mode: str | None, expand: bool) -> File:
-    return File(target, _expanded(reader, path, text) if expand else text, mode=mode, expand=expand)
-
-
-def _source_bytes(reader: _Reader, path: places.Path, source: str) -> bytes:
-    """The bytes of a file's source: relative to the file that names it, inside the spec's folder. Empty on a problem."""
-    naming = Path(reader.document.find(path)[0].mark.file).parent
-    if Path(source).is_absolute():
-        reader.error(path, "source is an absolute path", expected="a path relative to the spec")
-        return b""
-    try:
-        found = (naming / source).resolve()
-        if not found.is_relative_to(reader.folder.resolve()):
-            reader.error(
-                path, f"{places.shown(source)} is outside the spec's folder", hint="move the file beside the spec"
-            )
-            return b""
-        if found.is_dir():
-            reader.error(path, f"{places.shown(source)} is a folder", expected="a file")
-            return b""
-        if not found.is_file():
-            reader.error(path, f"there is no file {places.shown(source)}", expected=f"a file in {naming}")
-            return b""
-        with found.open("rb") as stream:
-            data = stream.read(MAX_FILE_BYTES + 1)
-    except (OSError, ValueError, RuntimeError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        reader.error(path, f"{places.shown(source)} cannot be read: {reason}")
-        return b""
-    if len(data) > MAX_FILE_BYTES:
-        reader.error(
-            path, f"{places.shown(source)} is larger than 1 MiB", hint="put large files into the image or a volume"
-        )
-        return b""
-    return data
