@@ -12,8 +12,12 @@ from portable.compile.names import WORKLOAD_LABEL
 from portable.errors import ClusterError, UsageError
 from portable.kube import Kube
 from portable.provider import KubeObject
+from portable.rollout.finding import LogSource
 
+LAST_LINES = 10
 _POLL_SECONDS = 1.0
+# What a kubelet answers, as if it were a line of the log, once the container has been taken away.
+_NOT_KEPT = "unable to retrieve container logs"
 _ENDED = ("Succeeded", "Failed")
 
 
@@ -68,6 +72,18 @@ def read_logs(kube: Kube, namespace: str, workloads: Sequence[str], chosen: Sele
                 if error.status not in (400, 404):  # 400: the container has not started; 404: the pod has just gone
                     raise
                 yield LogLine(name, container, "", error.message)
+
+
+def last_lines(kube: Kube, namespace: str, source: LogSource) -> tuple[str, ...]:
+    """The last lines of the run that tells more, else of the container's other run; () where they cannot be had."""
+    for previous in (source.previous, not source.previous):
+        try:
+            lines = tuple(kube.logs(namespace, source.pod, source.container, previous=previous, tail=LAST_LINES))
+        except ClusterError:
+            continue
+        if lines and not lines[0].startswith(_NOT_KEPT):
+            return lines
+    return ()
 
 
 def follow_logs(
@@ -172,5 +188,7 @@ def _runs(pods: list[KubeObject], wanted: str | None) -> Iterator[_Run]:
 
 
 def _line(pod: str, container: str, raw: str) -> LogLine:
+    if raw.startswith(_NOT_KEPT):
+        return LogLine(pod, container, "", "the node has not kept the log of this run")
     stamp, _, text = raw.partition(" ")
     return LogLine(pod, container, stamp, text)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -24,9 +24,11 @@ from portable.health import (
     recent_events,
 )
 from portable.kube import Kube
+from portable.logs import last_lines
 from portable.outputs import Address
 from portable.provider import KubeObject
 from portable.rollout.diagnose import diagnose
+from portable.rollout.hints import with_log
 from portable.rollout.progress import progress
 from portable.rollout.revisions import RevisionStatus, last_of
 from portable.rollout.view import Snapshot, View, digest_of
@@ -114,10 +116,15 @@ def read_status(target: Target, objects: Objects, kube: Kube) -> Status:
     live = _live_workloads(snapshot, objects)
     views = snapshot.views(live)
     secrets = {expected.name: expected.resource for expected in objects.expected}
-    found = {
-        name: _workload_status(view, name in objects.workloads, secrets, target.profile.node_autoscaling)
-        for name, view in views.items()
-    }
+
+    def cause(view: View) -> Cause | None:
+        signs = diagnose(view, resources=secrets, node_autoscaling=target.profile.node_autoscaling)
+        if not signs:
+            return None
+        lines = last_lines(kube, objects.namespace, signs[0].log) if signs[0].log else ()
+        return with_log(signs[0].cause, lines, view.workload)
+
+    found = {name: _workload_status(view, name in objects.workloads, cause) for name, view in views.items()}
     scalers = {
         scaler["spec"]["scaleTargetRef"]["name"]: autoscaler(scaler)
         for scaler in snapshot.kind("HorizontalPodAutoscaler")
@@ -178,11 +185,10 @@ def _live_workloads(snapshot: Snapshot, objects: Objects) -> dict[str, CompiledW
     return result
 
 
-def _workload_status(view: View, in_spec: bool, secrets: Mapping[str, str], node_autoscaling: bool) -> WorkloadStatus:
+def _workload_status(view: View, in_spec: bool, diagnosed: Callable[[View], Cause | None]) -> WorkloadStatus:
     name, controller = view.workload.name, view.controller or {}
     now = progress(view)
-    signs = diagnose(view, resources=secrets, node_autoscaling=node_autoscaling)
-    cause = signs[0].cause if signs and not now.done else None
+    cause = None if now.done else diagnosed(view)
     state = "extra" if not in_spec else "ready" if now.done else "failing" if cause else "waiting"
     kind = str(controller.get("kind", ""))
     return WorkloadStatus(

@@ -19,6 +19,7 @@ from portable.compile.objects import CompiledWorkload
 from portable.errors import Cause, ClusterError, PortableError, RolloutFailed
 from portable.events import Emit, WorkloadEvent
 from portable.kube import Kube
+from portable.logs import last_lines
 from portable.provider import KubeObject
 from portable.rollout.feed import follow
 from portable.rollout.finding import LogSource
@@ -27,7 +28,6 @@ from portable.rollout.stuck import release_stuck_pods
 from portable.rollout.verdict import SOON, Judge, Judgement
 from portable.rollout.view import Snapshot, View
 
-LOG_LINES = 10
 _APIS = {
     "Deployment": "apps/v1",
     "ReplicaSet": "apps/v1",
@@ -241,16 +241,7 @@ class Watcher:
             self._emit(event)
 
     def _log(self, source: LogSource) -> tuple[str, ...]:
-        for previous in (source.previous, not source.previous):
-            try:
-                lines = tuple(
-                    self._kube.logs(self._namespace, source.pod, source.container, previous=previous, tail=LOG_LINES)
-                )
-            except ClusterError:
-                continue
-            if lines and not (len(lines) == 1 and lines[0].startswith("unable to retrieve container logs")):
-                return lines
-        return ()
+        return last_lines(self._kube, self._namespace, source)
 
     def _port_answers(self, pod: str, port: int) -> bool:
         from portable.reach import port_answers

@@ -70,6 +70,7 @@ class Node:
     def __init__(self) -> None:
         self.pods: list[dict[str, Any]] = []
         self.logs: dict[tuple[str, str], Log] = defaultdict(Log)
+        self.forgotten: set[str] = set()  # pods of whose run before the kubelet has no log any more
         self.port: int | None = None
         self.requested_ports: list[str] = []
         self.answers: list[bytes] = []
@@ -164,6 +165,9 @@ def _handler(node: Node) -> type[BaseHTTPRequestHandler]:
             if key not in node.logs:
                 self._json(400, {"message": f"container {key[1]} is waiting to start"})
                 return
+            if "previous" in query and pod in node.forgotten:
+                self._text(b"unable to retrieve container logs for containerd://f5fb760bb140")
+                return
             log = node.logs[key]
             tail = int(query["tailLines"][0]) if "tailLines" in query else None
             self.send_response(200)
@@ -196,7 +200,9 @@ def _handler(node: Node) -> type[BaseHTTPRequestHandler]:
             self.close_connection = True
 
         def _json(self, status: int, document: dict[str, Any]) -> None:
-            body = json.dumps(document).encode()
+            self._text(json.dumps(document).encode(), status)
+
+        def _text(self, body: bytes, status: int = 200) -> None:
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()

@@ -10,7 +10,8 @@ import pytest
 
 from portable.cli import main
 from portable.errors import UsageError
-from portable.logs import LogLine, Selection, follow_logs, read_logs
+from portable.logs import LogLine, Selection, follow_logs, last_lines, read_logs
+from portable.rollout.finding import LogSource
 from tests.unit.cli.node import Node, serving
 from tests.unit.cli.programs import HELLO
 
@@ -60,6 +61,18 @@ def test_a_container_that_has_not_started_is_a_remark_not_a_failure() -> None:
     with serving(node) as kube:
         (line,) = read_logs(kube, "ns", ["web"], Selection())
     assert (line.time, line.text) == ("", "container web is waiting to start")
+
+
+def test_a_log_that_the_node_has_not_kept_is_a_remark_and_the_other_run_is_told() -> None:
+    node = Node()
+    pod = node.add("web-1")
+    with serving(node) as kube:
+        pod.say("now")
+        node.forgotten.add("web-1")
+        (line,) = read_logs(kube, "ns", ["web"], Selection(previous=True))
+        assert (line.time, line.text) == ("", "the node has not kept the log of this run")
+        (last,) = last_lines(kube, "ns", LogSource("web-1", "web", previous=True))
+        assert last.endswith("now")
 
 
 def test_an_unknown_container_is_named_with_the_known_ones() -> None:

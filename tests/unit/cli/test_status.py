@@ -64,7 +64,13 @@ def test_an_edited_spec_does_not_change_what_runs(
     assert web(capsys)["images"] == ["example.com/web:1"]
 
 
-def test_a_crash_loop_is_told_with_its_cause(app: str, kube: Kube, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_crash_loop_is_told_with_its_cause(
+    app: str, kube: Kube, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def logs(_kube: Kube, _namespace: str, pod: str, _container: str, *, previous: bool, tail: int) -> list[str]:
+        return [f"{pod}: no database", "exiting"][-tail:] if previous else ["starting"]
+
+    monkeypatch.setattr(Kube, "logs", logs)  # there is no kubelet that has any
     pod, other = deploy(kube, app)
     kubelet.run(kube, other)
     kubelet.wait_in(kube, pod, "CrashLoopBackOff", "back-off 10s restarting failed container", restarts=3, code=1)
@@ -72,8 +78,10 @@ def test_a_crash_loop_is_told_with_its_cause(app: str, kube: Kube, capsys: pytes
     assert found["state"] == "failing"
     assert found["restarts"] == 3
     assert found["cause"]["sign"] == "CrashLoop"
+    assert found["cause"]["log_tail"] == [f"{pod['metadata']['name']}: no database", "exiting"]
     assert main(["status", *CLOUD]) == 0
     text = capsys.readouterr().out
     assert "CrashLoop" in text
+    assert "| exiting" in text.replace("│", "|")
     assert "1/2" in text
     assert "http://hello.localhost/" in text
