@@ -243,7 +243,7 @@ class Kube:
             for line in lines:
                 event = json.loads(line)
                 if event["type"] == "ERROR":
-                    raise refusals.refusal(int(event["object"].get("code", 0)), event["object"])
+                    raise refusals.refusal(int(event["object"].get("code", 0)), event["object"], self.server)
                 yield event["type"], event["object"]
 
     def logs(

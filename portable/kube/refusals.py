@@ -25,10 +25,12 @@ _RULES = (
 )
 
 
-def refusal(status: int, words: Mapping[str, Any]) -> ClusterError:
+def refusal(status: int, words: Mapping[str, Any], server: str) -> ClusterError:
     message = str(words.get("message") or f"the API server answered {status}")
+    if status == 401:  # it says no more than "Unauthorized", and there may be several clusters
+        message = f"the API server {server} does not accept the credentials"
     fix = {
-        401: "the credentials are not accepted: get new ones",
+        401: "get new ones, as its cloud or whoever gave them out does",
         403: "the credentials lack a permission: ask for the role that the message names",
     }.get(status, "")
     fix = next((said for pattern, said in _RULES if re.search(pattern, message)), fix)

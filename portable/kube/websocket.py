@@ -38,7 +38,7 @@ def opened(
         with suppress(httpx2.StreamError):  # the connection may be closed before the refusal was read
             error.response.read()
             words = refusals.answered(error.response)
-        raise refusals.refusal(error.response.status_code, words) from error
+        raise refusals.refusal(error.response.status_code, words, wire.server) from error
     except httpx2.HTTPError as error:
         raise refusals.unreachable(wire.server, error) from error
 

@@ -37,7 +37,7 @@ class Wire:
                 time.sleep(_retry_after(response, attempt))
                 continue
             if response.status_code >= 400:
-                raise refusals.refusal(response.status_code, refusals.answered(response))
+                raise refusals.refusal(response.status_code, refusals.answered(response), self.server)
             return response.json()
         raise AssertionError("unreachable: the last attempt returns or raises")
 
@@ -49,7 +49,7 @@ class Wire:
             with self.http.stream(method, path, **options) as response:
                 if response.status_code >= 400:
                     response.read()
-                    raise refusals.refusal(response.status_code, refusals.answered(response))
+                    raise refusals.refusal(response.status_code, refusals.answered(response), self.server)
                 yield response.iter_lines()
         except httpx2.HTTPError as error:
             raise refusals.unreachable(self.server, error) from error

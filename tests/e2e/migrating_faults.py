@@ -54,7 +54,7 @@ class Faulty:
 
     def begin_anew(self, back: str, case: str) -> dict[str, Any]:
         """By `rollback` or `abort` the source serves again with all that was acknowledged; then it moves."""
-        run = self.app.migrate(back, self.at, self.to, code=None)
+        run = self.app.run("migrate", back, self.at, self.to, "--yes", "--output", "json", code=None)
         if run.code != 0 and "too late to abort" in run.error()["message"]:
             run = self.app.migrate("rollback", self.at, self.to)
         assert run.code == 0, (case, run)
@@ -268,8 +268,8 @@ FAULTS: Mapping[str, Fault] = {
     "network cut from the freeze on": Fault("freeze", cut, None, "lost its way to the other cluster"),
     "network slow": Fault("", slowed, None),
     "target's disk full": Fault("", target_disk_full, None, f"the volume {CLAIM} of the target is full"),
-    "source refuses the credentials in the copy": Fault("copy", source_refuses, None, "Unauthorized"),
-    "target refuses the credentials at the start": Fault("start", target_refuses, None, "Unauthorized"),
+    "source refuses the credentials in the copy": Fault("copy", source_refuses, None, "it is the source's"),
+    "target refuses the credentials at the start": Fault("start", target_refuses, None, "it is the target's"),
     "DNS server away at the cut-over": Fault("smoke", dns_away, None, "does not answer"),
     "source's pod ignores SIGTERM": Fault("", source_ignores_sigterm),
     "source's pod never known to have stopped": Fault("", source_pod_held, None, "do not stop"),

@@ -69,6 +69,9 @@ def test_what_stays_refused_comes_out(monkeypatch: pytest.MonkeyPatch) -> None:
     with _api_server(401) as kubeconfig, pytest.raises(ClusterError) as caught:
         up._admitted(Kube.connect(kubeconfig), lambda _event: None)
     assert caught.value.status == 401
+    assert json.loads(kubeconfig)["clusters"][0]["cluster"]["server"] in caught.value.message, (
+        "of several clusters it is told which"
+    )
 
 
 def test_another_error_is_not_waited_out() -> None:

@@ -16,7 +16,7 @@ def explain(sides: Sides, claim: str, error: MoverError) -> ClusterError:
             return ClusterError(
                 f"the volume {claim} of the target is full",
                 detail=f"{where} ({_mib(error.size)} large, {_mib(error.free)} free, on {sides.target})",
-                fix=f"give it more room (`size` of its resource in the spec, `portable up` there), {_KEPT}",
+                fix=f"give it more room (`size` of its resource in the spec, then `portable up` on the source), {_KEPT}",
             )
         case "disconnected":
             return ClusterError(
