@@ -79,7 +79,7 @@ def status(ctx: click.Context, request: Request, watch: bool) -> None:
         return
     from portable.terminal.status import print_status
 
-    print_status(session.out, found)
+    print_status(session.out, found, whole=session.verbose)
 
 
 def _watch(session: Session, found: Iterator[Status]) -> None:
@@ -94,7 +94,7 @@ def _watch(session: Session, found: Iterator[Status]) -> None:
         elif not session.json and (sys.stdout.isatty() or known != last):
             if sys.stdout.isatty():
                 click.clear()
-            print_status(session.out, status)
+            print_status(session.out, status, whole=session.verbose)
         last = known
 
 

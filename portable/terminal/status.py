@@ -20,12 +20,13 @@ if TYPE_CHECKING:
 _STYLES = {"ready": "good", "waiting": "warn", "failing": "bad", "absent": "quiet", "extra": "warn"}
 
 
-def print_status(console: Console, status: Status) -> None:
+def print_status(console: Console, status: Status, *, whole: bool = False) -> None:
+    """`whole`: images with their digests."""
     where = f"{status.app} on {status.cloud}, cluster {status.cluster}, namespace {status.namespace}"
     console.print(Text(where, "quiet"))
     if status.revision is not None:
         console.print(_revision(status.revision))
-    rows = [_row(console, workload) for workload in status.workloads]
+    rows = [_row(console, workload, whole) for workload in status.workloads]
     print_table(console, ("", "workload", "ready", "restarts", "age", "image"), rows)
     for workload in status.workloads:
         if workload.cause is not None:
@@ -45,7 +46,7 @@ def print_status(console: Console, status: Status) -> None:
         console.print(text.append(f"  {printable(route.note)}" if route.note else "", "quiet"))
 
 
-def _row(console: Console, workload: WorkloadStatus) -> Sequence[Cell]:
+def _row(console: Console, workload: WorkloadStatus, whole: bool) -> Sequence[Cell]:
     signs = glyphs(console)
     style = _STYLES[workload.state]
     sign = {"ready": signs.done, "failing": signs.failed}.get(workload.state, signs.waiting)
@@ -55,8 +56,16 @@ def _row(console: Console, workload: WorkloadStatus) -> Sequence[Cell]:
         Text(workload.state if workload.state in ("absent", "extra") else f"{workload.ready}/{workload.wanted}", style),
         Text(str(workload.restarts), "warn" if workload.restarts else "none"),
         duration(workload.age) if workload.age is not None else "",
-        ", ".join(workload.images),
+        ", ".join(workload.images if whole else map(_image, workload.images)),
     )
+
+
+def _image(reference: str) -> str:
+    """The tag says it; where there is none, the first digits of the digest do."""
+    name, _, digest = reference.partition("@")
+    if not digest or ":" in name.rpartition("/")[2]:
+        return name
+    return f"{name}@{digest[:19]}"
 
 
 def _revision(last: LastRevision) -> Text:

@@ -11,14 +11,18 @@ from rich.text import Text
 from portable.terminal.console import printable
 
 Cell = str | Text
+# What is no longer than this stays on one line: where room is scarce, the columns with long texts make way.
+_SHORT = 16
 
 
 def print_table(console: Console, columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:
     table = Table(box=None, show_edge=False, pad_edge=False, padding=(0, 2, 0, 0), header_style="quiet")
-    for column in columns:
-        table.add_column(column, overflow="fold", no_wrap=False)
-    for row in rows:
-        table.add_row(*(cell if isinstance(cell, Text) else Text(printable(cell)) for cell in row))
+    drawn = [[cell if isinstance(cell, Text) else Text(printable(cell)) for cell in row] for row in rows]
+    for index, column in enumerate(columns):
+        short = all(row[index].cell_len <= _SHORT for row in drawn)
+        table.add_column(column, overflow="fold", no_wrap=short)
+    for row in drawn:
+        table.add_row(*row)
     console.print(table)
 
 
