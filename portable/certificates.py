@@ -54,16 +54,30 @@ def ensure_certificates(target: Target, kube: Kube, objects: Objects, emit: Emit
     return changed
 
 
-def require_way(target: Target, objects: Objects, emit: Emit) -> None:
-    """Before a cluster is made: that certificates by ACME will find a zone to be proven in. Raises UsageError."""
-    if isinstance(target.provider, Routes):
+def require_way(target: Target, objects: Objects, emit: Emit, kube: Kube | None = None) -> None:
+    """Before anything is made: that certificates that are still to come will have a zone to be proven in, or cert-manager in the
+    cluster. `kube` None: there is no cluster yet. Raises UsageError, and ProviderError for a DNS server that the user named."""
+    hosts = [] if isinstance(target.provider, Routes) else _without_certificate(objects, kube)
+    if not hosts or (kube is not None and cluster_issuer(kube, acme_settings())):
         return
-    hosts = [host for secret in objects.expected for host in secret.certificate_hosts if not is_local(host)]
-    if hosts:
-        among = services(target.provider, target.app.cluster)
-        for host in hosts:
-            if find_place(among, host, emit) is None:
-                raise _no_way(target, host)
+    among = services(target.provider, target.app.cluster)
+    for host in hosts:
+        if find_place(among, host, emit) is None:
+            raise _no_way(target, host)
+
+
+def _without_certificate(objects: Objects, kube: Kube | None) -> list[str]:
+    """Hosts that nothing valid is there for; what only nears its end is no reason to stop."""
+    wanted = [expected for expected in objects.expected if expected.certificate_hosts]
+    live: Mapping[str, KubeObject] = {}
+    if wanted and kube is not None:
+        live = {secret["metadata"]["name"]: secret for secret in kube.list("v1", "Secret", objects.namespace)}
+    return [
+        host
+        for expected in wanted
+        for host in expected.certificate_hosts
+        if not is_local(host) and not _serves(live.get(expected.name), host)
+    ]
 
 
 def _make_or_warn(
@@ -73,9 +87,8 @@ def _make_or_warn(
     try:
         return _make(target, kube, objects, expected, live, emit)
     except (ProviderError, UsageError) as error:
-        found = _validity(live)
-        host, now = expected.certificate_hosts[0], dt.datetime.now(dt.UTC)
-        if found is None or not found.covers(host) or found.end <= now:
+        host, found = expected.certificate_hosts[0], _validity(live)
+        if found is None or not _serves(live, host):
             raise
         words = f"the certificate of {host} could not be renewed and ends on {found.end:%Y-%m-%d}"
         emit(Notice("\n".join(filter(None, (f"{words}: {error.message}", error.detail, error.fix))), "warning"))
@@ -164,6 +177,11 @@ def _is_good(live: KubeObject | None, host: str, settings: AcmeSettings) -> bool
         return False  # one from the staging directory is not what the real one gives
     found = _validity(live)
     return found is not None and found.good_for(host, dt.datetime.now(dt.UTC))
+
+
+def _serves(live: KubeObject | None, host: str) -> bool:
+    found = _validity(live)
+    return found is not None and found.covers(host) and found.end > dt.datetime.now(dt.UTC)
 
 
 def _validity(live: KubeObject | None) -> Validity | None:

@@ -12,6 +12,7 @@ from portable import __version__
 from portable.clusters import cluster_resources, costs, made_anew
 from portable.errors import ClusterError, PlanStale, UsageError
 from portable.events import Emit
+from portable.preconditions import require_possible
 from portable.secrets import own_namespace
 from portable.situation import Situation, look, missing_secrets
 from portable.steps import step
@@ -58,7 +59,9 @@ class Plan:
 def plan(request: Request, *, emit: Emit) -> Plan:
     target = open_target(request)
     engine = open_engine(request, emit)
-    return plan_target(target, look_as_far_as_let_in(target, engine), engine, emit)
+    now = look_as_far_as_let_in(target, engine)
+    require_possible(target, now, emit)
+    return plan_target(target, now, engine, emit)
 
 
 def look_as_far_as_let_in(target: Target, engine: Engine) -> Situation:

@@ -6,6 +6,7 @@ import base64
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from portable.compile.objects import ExpectedSecret, Objects
 from portable.errors import ClusterError, UsageError
@@ -13,6 +14,8 @@ from portable.kube import Kube
 from portable.provider import KubeObject
 from portable.spec.model import App, Registry
 
+# name -> key -> value
+SecretFiles: TypeAlias = Mapping[str, Mapping[str, bytes]]
 DOCKER_CONFIG_KEY = ".dockerconfigjson"
 _MANAGER = "portable-secrets"
 
@@ -41,7 +44,17 @@ def user_keys(app: App, objects: Objects, name: str) -> tuple[str, ...]:
 
 
 def set_secret(kube: Kube, app: App, objects: Objects, name: str, values: Mapping[str, bytes]) -> SecretState:
-    """Sets some or all keys of a secret; the other keys stay as they are. Makes the namespace where it is missing.
+    """Sets some or all keys of a secret; the other keys stay as they are. Makes the namespace where it is missing. Raises as
+    `require_settable`."""
+    data = require_settable(app, objects, name, values)
+    encoded = {key: base64.b64encode(value).decode() for key, value in data.items()}
+    expected = _expected(objects, name)
+    ensure_namespace(kube, objects)
+    return _state(expected, _write(kube, objects, expected, encoded), user_keys(app, objects, name))
+
+
+def require_settable(app: App, objects: Objects, name: str, values: Mapping[str, bytes]) -> Mapping[str, bytes]:
+    """The Secret's data that `values` stand for; touches no cluster.
 
     Raises UsageError for an unknown name or key, for a registry without both keys, and where values are not text though
     they must be.
@@ -50,12 +63,8 @@ def set_secret(kube: Kube, app: App, objects: Objects, name: str, values: Mappin
     for key in values:
         if key not in allowed:
             raise UsageError(f"the secret {name!r} has no key {key!r}", fix=f"its keys are: {', '.join(allowed)}")
-    expected = _expected(objects, name)
     resource = app.resources[name]
-    data = _docker_config(resource, values) if isinstance(resource, Registry) else dict(values)
-    encoded = {key: base64.b64encode(value).decode() for key, value in data.items()}
-    ensure_namespace(kube, objects)
-    return _state(expected, _write(kube, objects, expected, encoded), allowed)
+    return _docker_config(resource, values) if isinstance(resource, Registry) else values
 
 
 def list_secrets(kube: Kube | None, app: App, objects: Objects) -> list[SecretState]:

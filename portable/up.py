@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from portable.certificate_stores import request_certificates
-from portable.certificates import ensure_certificates, require_way
+from portable.certificates import ensure_certificates
 from portable.clusters import cluster_resources, require_existing, spare_others
 from portable.deploy import deploy, watch
 from portable.dns.routes import publish_routes, route_addresses
@@ -29,8 +29,9 @@ from portable.plan import (
     require_same,
 )
 from portable.polling import Pending, poll
+from portable.preconditions import require_possible
 from portable.provider import KeptVolumes, LocalImages
-from portable.secrets import ensure_namespace, set_secret
+from portable.secrets import SecretFiles, ensure_namespace, set_secret
 from portable.situation import (
     Situation,
     app_images,
@@ -50,7 +51,6 @@ if TYPE_CHECKING:
 # Not reached, not known, not allowed yet: cloud's access rules take up to a minute or two to arrive.
 _NOT_YET = (0, 401, 403)
 _ADMISSION_SECONDS = 120.0
-SecretFiles = Mapping[str, Mapping[str, bytes]]
 
 
 @dataclass(frozen=True)
@@ -91,6 +91,7 @@ def up(
     if unchanged:
         _check_ready(target, now, emit)
         return _result(target, now, _publish(target, now, emit, publish=publish, settled=True), started, changed=False)
+    require_possible(target, now, emit, secrets)
     _agree(target, now, engine, emit, confirm, plan_file)
     _build(target, now, emit)
     kube = ensure_cluster(target, now, engine, emit)
@@ -153,7 +154,6 @@ def ensure_cluster(target: Target, now: Situation, engine: Engine, emit: Emit) -
             return now.kube
         if now.kube is None:
             _require_machine(target, emit)
-            require_way(target, now.objects, emit)
         engine.cluster.forget_vanished(home, lambda: provider.find(target.app.cluster), provider.resource_types())
         resources = cluster_resources(target)
         spare_others(target, resources, engine, emit)

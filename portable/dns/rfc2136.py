@@ -28,7 +28,7 @@ _KEY = re.compile(
 
 
 class Rfc2136:
-    """`server` is HOST or HOST:PORT. `key_file` is as `tsig-keygen` writes it; None: unsigned."""
+    """`server` is HOST or HOST:PORT. `key_file` is as `tsig-keygen` writes it; None: unsigned. Raises UsageError."""
 
     weighted = False
 
@@ -36,7 +36,8 @@ class Rfc2136:
         self.title = f"the DNS server {server}"
         self._host, self._port = _address(server)
         self._key_file = key_file
-        self._key: dns.tsig.Key | None = None
+        # here and not when it is used: that is after everything else is done
+        self._key = read_key(key_file) if key_file else None
         self._timeout = timeout
 
     def zone(self, host: str) -> str | None:
@@ -88,8 +89,6 @@ class Rfc2136:
     def _update(self, zone: str) -> dns.update.UpdateMessage:
         import dns.update
 
-        if self._key is None and self._key_file is not None:
-            self._key = read_key(self._key_file)
         update = dns.update.UpdateMessage(_whole(zone))
         if self._key is not None:
             update.use_tsig(self._key)

@@ -113,12 +113,24 @@ def destination(target: Target, image: Wanted, emit: Emit) -> tuple[str, tuple[R
         return image.name, ()
     provider, cluster = target.provider, target.app.cluster
     if not isinstance(provider, Registry):
-        raise UsageError(
-            f"{provider.title} has no registry that portable can push the image of {image.title} to",
-            fix="give the container an `image` beside `build`: a repository that you may push to, such as ghcr.io/acme/api",
-        )
+        raise _no_registry(target, image)
     repository = provider.ensure_repository(cluster, image.repository.removeprefix(f"{LOCAL}/"), emit)
     return f"{repository}:{image.tag}", (provider.registry_login(cluster),)
+
+
+def require_destination(target: Target) -> None:
+    """Before anything is made: that each image has somewhere to go. Raises UsageError."""
+    if not isinstance(target.provider, ImageArchives | Registry):
+        for image in images_of(target):
+            if image.local:
+                raise _no_registry(target, image)
+
+
+def _no_registry(target: Target, image: Wanted) -> UsageError:
+    return UsageError(
+        f"{target.provider.title} has no registry that portable can push the image of {image.title} to",
+        fix="give the container an `image` beside `build`: a repository that you may push to, such as ghcr.io/acme/api",
+    )
 
 
 @contextmanager

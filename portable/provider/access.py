@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+from portable.errors import Problem
 
 if TYPE_CHECKING:
     from portable.spec.model import Cluster
@@ -40,6 +42,11 @@ class Tokens(Protocol):
 @runtime_checkable
 class Identities(Protocol):
     """Optional: workloads' cloud identities are bound at the cloud, and not only by what `IdentityProfile` writes into objects."""
+
+    def identity_problems(self, cluster: Cluster, identities: Mapping[str, str]) -> Sequence[Problem]:
+        """Why `bind` would refuse some of `identities`, as far as the cloud tells before there is a cluster. A problem's `path` is
+        "workloads.NAME.identity". Changes nothing."""
+        ...
 
     def bind(self, cluster: Cluster, namespace: str, identities: Mapping[str, str]) -> None:
         """`identities`: service account -> identity as the spec names it, all of the namespace. What was bound there and is

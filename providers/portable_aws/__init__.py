@@ -25,6 +25,7 @@ from portable.provider import PROTOCOL_VERSION, ForeignMark
 from portable_aws.marks import MARKS
 
 if TYPE_CHECKING:
+    from portable.errors import Problem
     from portable.events import Emit
     from portable.provider import (
         Certificate,
@@ -114,6 +115,11 @@ class Aws:
         return credentials.token(self._sdk, cluster)
 
     # -- Identities ------------------------------------------------------------------------------------------------
+
+    def identity_problems(self, cluster: Cluster, identities: Mapping[str, str]) -> Sequence[Problem]:
+        from portable_aws import identities as pod_identity
+
+        return pod_identity.problems(self._sdk, cluster, identities)
 
     def bind(self, cluster: Cluster, namespace: str, identities: Mapping[str, str]) -> None:
         from portable_aws import identities as pod_identity

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from portable.errors import ProviderError
+from portable.errors import Problem, ProviderError
 from portable.spec.model import Cluster
 from portable_aws.session import STACK_TAG, Sdk, stack_tag
 from portable_aws.words import explained, unless, unless_gone
@@ -22,8 +22,8 @@ def bind(sdk: Sdk, cluster: Cluster, namespace: str, identities: Mapping[str, st
     region = sdk.region(cluster)
     with explained(sdk):
         eks = sdk.eks(region)
-        for account, role in identities.items():
-            _require_role(sdk, region, account, role)
+        for problem in problems(sdk, cluster, identities):
+            raise ProviderError(f"{problem.path}: {problem.message}", fix=problem.hint)
         live = _ours(eks, cluster.name, namespace)
         for account, association in live.items():
             if account not in identities:
@@ -33,6 +33,16 @@ def bind(sdk: Sdk, cluster: Cluster, namespace: str, identities: Mapping[str, st
                 _associate(eks, cluster.name, namespace, account, role)
             elif live[account]["roleArn"] != role:
                 eks.update_pod_identity_association(roleArn=role, **_of(cluster.name, live[account]))
+
+
+def problems(sdk: Sdk, cluster: Cluster, identities: Mapping[str, str]) -> list[Problem]:
+    """Of each role (ARN) that is none, or that EKS may not hand out."""
+    region = sdk.region(cluster)
+    with explained(sdk):
+        found = {account: _problem(sdk, region, role) for account, role in identities.items()}
+    return [
+        Problem(what, path=f"workloads.{account}.identity", hint=fix) for account, (what, fix) in found.items() if what
+    ]
 
 
 def _ours(eks: Any, cluster: str, namespace: str) -> dict[str, dict[str, Any]]:
@@ -52,23 +62,19 @@ def _associate(eks: Any, cluster: str, namespace: str, account: str, role: str) 
     unless({"ResourceInUseException"}, lambda: eks.create_pod_identity_association(tags=tags, **request))
 
 
-def _require_role(sdk: Sdk, region: str, account: str, role: str) -> None:
+def _problem(sdk: Sdk, region: str, role: str) -> tuple[str, str]:
+    """(what is wrong with a role, what to do about it); empty where it can be handed out."""
     name = role.rpartition("/")[2]
     if ":role/" not in role:
-        raise ProviderError(
-            f"workloads.{account}.identity: {role!r} is no IAM role", fix="name it as arn:aws:iam::ACCOUNT:role/NAME"
-        )
+        return f"{role!r} is no IAM role", "name it as arn:aws:iam::ACCOUNT:role/NAME"
     found = unless_gone(lambda: sdk.iam(region).get_role(RoleName=name))
     if found is None:
-        raise ProviderError(
-            f"workloads.{account}.identity: there is no IAM role {role}",
-            fix="make it, with the permissions that the workload needs, and run the same command again",
-        )
+        fix = "make it, with the permissions that the workload needs, and run the same command again"
+        return f"there is no IAM role {role}", fix
     if POD_IDENTITY not in str(found["Role"]["AssumeRolePolicyDocument"]):
-        raise ProviderError(
-            f"workloads.{account}.identity: the role {name} does not let EKS hand it to pods",
-            fix=f'its trust policy has to allow sts:AssumeRole and sts:TagSession to {{"Service": "{POD_IDENTITY}"}}',
-        )
+        fix = f'its trust policy has to allow sts:AssumeRole and sts:TagSession to {{"Service": "{POD_IDENTITY}"}}'
+        return f"the role {name} does not let EKS hand it to pods", fix
+    return "", ""
 
 
 def _of(cluster: str, association: Mapping[str, Any]) -> dict[str, str]:

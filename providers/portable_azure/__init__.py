@@ -20,6 +20,7 @@ from portable.provider import PROTOCOL_VERSION, ClusterResource, ForeignMark
 from portable_azure.marks import MARKS
 
 if TYPE_CHECKING:
+    from portable.errors import Problem
     from portable.events import Emit
     from portable.provider import (
         Check,
@@ -139,6 +140,11 @@ class Azure:
         return kept.persistent_volumes(self._session, cluster, namespace)
 
     # -- Identities ------------------------------------------------------------------------------------------------
+
+    def identity_problems(self, cluster: Cluster, identities: Mapping[str, str]) -> Sequence[Problem]:
+        from portable_azure import identities as trust
+
+        return trust.problems(self._session, identities)
 
     def bind(self, cluster: Cluster, namespace: str, identities: Mapping[str, str]) -> None:
         from portable_azure import identities as trust

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from portable.errors import ProviderError
+from portable.errors import Problem, ProviderError
 from portable.events import nowhere
 from portable.spec.model import Cluster
 from portable_azure import access, names, operations
@@ -19,6 +19,7 @@ from portable_azure.failures import told
 from portable_azure.session import Session
 
 API_VERSION = "2023-01-31"
+_LIST = "`az identity list --query '[].{name:name, clientId:clientId}'` shows them"
 _AUDIENCES = ["api://AzureADTokenExchange"]
 
 
@@ -51,6 +52,25 @@ def bind(session: Session, cluster: Cluster, namespace: str, accounts: Mapping[s
                 there is None or (there.issuer, there.subject) != (issuer, trust.subject)
             ):
                 _make(session, trust.id, issuer, trust.subject)
+
+
+def problems(session: Session, accounts: Mapping[str, str]) -> list[Problem]:
+    """Of each client id that no managed identity of the subscription has."""
+    known = _by_client(identities(session))
+    return [
+        Problem(_nobody(client), path=f"workloads.{account}.identity", hint=_LIST)
+        for account, client in accounts.items()
+        if client.lower() not in known
+    ]
+
+
+def _by_client(known: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Client id, in lower case -> the managed identity's id."""
+    return {str(each["properties"]["clientId"]).lower(): str(each["id"]) for each in known}
+
+
+def _nobody(client: str) -> str:
+    return f"no managed identity of the subscription has the client id {client}"
 
 
 def identities(session: Session) -> list[dict[str, Any]]:
@@ -98,15 +118,12 @@ def _wanted(
     cluster: str, namespace: str, accounts: Mapping[str, str], known: Sequence[Mapping[str, Any]]
 ) -> dict[str, _Wanted]:
     """What has to be, by its id in lower case: Azure does not keep the case of ids."""
-    by_client = {str(each["properties"]["clientId"]).lower(): str(each["id"]) for each in known}
+    by_client = _by_client(known)
     found: dict[str, _Wanted] = {}
     for account, client in accounts.items():
         identity = by_client.get(client.lower())
         if identity is None:
-            raise ProviderError(
-                f"workloads.{account}.identity: no managed identity of the subscription has the client id {client}",
-                fix="`az identity list --query '[].{name:name, clientId:clientId}'` shows them",
-            )
+            raise ProviderError(f"workloads.{account}.identity: {_nobody(client)}", fix=_LIST)
         digest = hashlib.sha256(f"{namespace}/{account}".encode()).hexdigest()[:16]
         id = f"{identity}/federatedIdentityCredentials/{_prefix(cluster)}{digest}"
         found[id.lower()] = _Wanted(id, identity, _subject(namespace, account))

@@ -22,6 +22,7 @@ from portable.provider import PROTOCOL_VERSION, ForeignMark
 from portable_gcp.marks import MARKS
 
 if TYPE_CHECKING:
+    from portable.errors import Problem
     from portable.events import Emit
     from portable.provider import (
         Check,
@@ -117,6 +118,11 @@ class Gcp:
         return self._google.token()
 
     # -- Identities ------------------------------------------------------------------------------------------------
+
+    def identity_problems(self, cluster: Cluster, identities: Mapping[str, str]) -> Sequence[Problem]:
+        from portable_gcp.identities import problems
+
+        return problems(self._google, identities)
 
     def bind(self, cluster: Cluster, namespace: str, identities: Mapping[str, str]) -> None:
         from portable_gcp.identities import bind

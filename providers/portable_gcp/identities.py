@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from portable.errors import ProviderError
+from portable.errors import Problem, ProviderError
 from portable.events import Emit, nowhere
 from portable.polling import Pending, poll
 from portable_gcp.session import Google, Refused
@@ -17,6 +17,7 @@ from portable_gcp.settings import workload_pool
 
 ROLE = "roles/iam.workloadIdentityUser"
 _SECONDS = 120.0
+_MEANT = "the e-mail address of a Google service account"
 # Else a policy with conditions comes without them, and is refused when it is written back:
 # https://cloud.google.com/iam/docs/policies#specifying-version-get
 _WHOLE = {"options.requestedPolicyVersion": 3}
@@ -32,6 +33,33 @@ def bind(google: Google, project: str, namespace: str, wanted: Mapping[str, str]
     for account in sorted({*wanted.values(), *_accounts(google, project)}):
         members = {member(project, namespace, name) for name, email in wanted.items() if email == account}
         _set(google, account, members, ours, emit)
+
+
+def problems(google: Google, wanted: Mapping[str, str]) -> list[Problem]:
+    """Of each service account that does not exist. Asks for what `bind` asks for, so that no other permission is needed."""
+    return [
+        Problem(_missing(email), path=f"workloads.{name}.identity", expected=_MEANT, hint=_fix(email))
+        for name, email in wanted.items()
+        if "@" not in email or not _exists(google, email)
+    ]
+
+
+def _exists(google: Google, account: str) -> bool:
+    try:
+        google.rest("iam.projects.serviceAccounts.getIamPolicy", None, _WHOLE, project="-", account=account)
+    except Refused as refusal:
+        if refusal.status == 404:
+            return False
+        raise
+    return True
+
+
+def _missing(account: str) -> str:
+    return f"there is no Google service account {account}"
+
+
+def _fix(account: str) -> str:
+    return f"`gcloud iam service-accounts create {account.partition('@')[0]}`, or correct `identity:`"
 
 
 def _accounts(google: Google, project: str) -> list[str]:
@@ -75,11 +103,7 @@ def _set(google: Google, account: str, members: set[str], ours: re.Pattern[str],
                 # gone meanwhile, or nobody that we could have bound to
                 return True
             if refusal.status == 404:
-                raise ProviderError(
-                    f"there is no Google service account {account}",
-                    detail="a workload's `identity:` on Google Cloud is the e-mail address of a service account",
-                    fix=f"`gcloud iam service-accounts create {account.partition('@')[0]}`, or correct `identity:`",
-                ) from None
+                raise ProviderError(_missing(account), detail=_MEANT, fix=_fix(account)) from None
             raise
         return True
 

@@ -274,9 +274,12 @@ def test_an_addon_that_a_region_does_not_offer(world: World) -> None:
 
 
 def test_identities_that_cannot_be_bound(world: World) -> None:
-    world.up(SHOP)
     provider, wrong = world.provider(), pod_role(world, "wrong", "ec2.amazonaws.com")
-    missing = wrong.replace("wrong", "missing")
+    missing, good = wrong.replace("wrong", "missing"), pod_role(world, "good", "pods.eks.amazonaws.com")
+    asked = {"web": "web@example.com", "api": missing, "worker": wrong, "cron": good}
+    before = [problem.path for problem in provider.identity_problems(SHOP, asked)]
+    assert before == [f"workloads.{name}.identity" for name in ("web", "api", "worker")], "before there is a cluster"
+    world.up(SHOP)
     assert "is no IAM role" in words(lambda: provider.bind(SHOP, NAMESPACE, {"web": "web@example.com"}))
     assert f"there is no IAM role {missing}" in words(lambda: provider.bind(SHOP, NAMESPACE, {"web": missing}))
     said = words(lambda: provider.bind(SHOP, NAMESPACE, {"web": wrong}))

@@ -204,6 +204,11 @@ def test_a_service_account_is_trusted_by_its_identity(bench: Bench) -> None:
 
 
 def test_an_identity_that_nobody_has_is_named(bench: Bench) -> None:
+    bench.service.identity("web", "Client-Of-Web")
+    wanted = {"web": "client-of-web", "worker": "nobody"}
+    (problem,) = bench.plugin().identity_problems(STANDARD, wanted)  # before there is a cluster
+    assert problem.path == "workloads.worker.identity"
+    assert "nobody" in problem.message
     bench.up(STANDARD)
     with pytest.raises(ProviderError, match=r"workloads\.web\.identity: no managed identity .* nobody") as caught:
         bench.plugin().bind(STANDARD, "shop", {"web": "nobody"})

@@ -266,6 +266,16 @@ def test_an_identity_that_does_not_exist_is_named(google: World) -> None:
     assert "gcloud iam service-accounts create shop" in caught.value.fix
 
 
+def test_identities_are_looked_at_before_there_is_a_cluster(google: World) -> None:
+    google.cloud.iam.answer_create("web")
+    there = "web-identity@acme-shop.iam.gserviceaccount.com"
+    wanted = {"web": there, "worker": "shop@acme-shop.iam.gserviceaccount.com", "typo": "shop"}
+    found = google.plugin.identity_problems(SHOP, wanted)
+    assert [problem.path for problem in found] == ["workloads.worker.identity", "workloads.typo.identity"]
+    assert "gcloud iam service-accounts create shop" in found[0].hint
+    assert google.writes() == []
+
+
 def _members(google: World, account: str) -> list[str]:
     bindings = google.cloud.iam.policies.get(account, {}).get("bindings", [])
     return [member for binding in bindings for member in binding["members"]]

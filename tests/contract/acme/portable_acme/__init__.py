@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from portable.provider import PROTOCOL_VERSION, ClusterResource, Ref
 
 if TYPE_CHECKING:
+    from portable.errors import Problem
     from portable.events import Emit
     from portable.provider import (
         Check,
@@ -88,6 +89,11 @@ class Acme:
         return account.token()
 
     # -- Identities ------------------------------------------------------------------------------------------------
+
+    def identity_problems(self, cluster: Cluster, identities: Mapping[str, str]) -> Sequence[Problem]:
+        from portable_acme import account
+
+        return account.identity_problems(identities)
 
     def bind(self, cluster: Cluster, namespace: str, identities: Mapping[str, str]) -> None:
         from portable_acme import account

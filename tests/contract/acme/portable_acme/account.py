@@ -9,7 +9,7 @@ from typing import Any
 from acme_sdk import AcmeError, Client
 
 from portable.access import exec_kubeconfig
-from portable.errors import ClusterGone, ProviderError
+from portable.errors import ClusterGone, Problem, ProviderError
 from portable.provider import Check, ClusterState, Credentials, Token
 
 
@@ -57,6 +57,15 @@ def credentials(name: str) -> Credentials:
 def token(name: str = "") -> Token:
     with acme() as client:
         return Token(*client.sign_in(name))
+
+
+def identity_problems(identities: Mapping[str, str]) -> Sequence[Problem]:
+    """Acme makes an identity when it is first asked for, so only its name can be wrong."""
+    return [
+        Problem(f"{identity!r} is no identity", path=f"workloads.{name}.identity", expected="lower-case letters")
+        for name, identity in identities.items()
+        if not identity.islower()
+    ]
 
 
 def bind(name: str, identities: Mapping[str, str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from portable.errors import ProviderError
 from portable.provider import KubeObject
 from portable_acme.account import acme
 
@@ -29,7 +30,16 @@ def delete(cluster: str, namespace: str) -> None:
 
 
 def persistent_volumes(cluster: str, namespace: str) -> Sequence[KubeObject]:
-    return [_volume(disk) for disk in of(cluster, namespace) if disk["claim"]]
+    """Raises ProviderError where two disks belong to one claim: which of them it would get is a person's to say."""
+    disks: dict[str, list[dict[str, Any]]] = {}
+    for disk in of(cluster, namespace):
+        if disk["claim"]:
+            disks.setdefault(disk["claim"], []).append(disk)
+    for claim, same in disks.items():
+        if len(same) > 1:
+            names = ", ".join(disk["name"] for disk in same)
+            raise ProviderError(f"{len(same)} disks belong to {claim}: {names}", fix="delete those that are not wanted")
+    return [_volume(disk) for (disk,) in disks.values()]
 
 
 def _volume(disk: dict[str, Any]) -> KubeObject:

@@ -32,7 +32,7 @@ def _adopted(client: Client, kind: Literal["networks", "clusters"], name: str) -
 
 
 class NetworkType:
-    """inputs: name; outputs: name, uid."""
+    """inputs: name; outputs: name."""
 
     secret_outputs: tuple[str, ...] = ()
 
@@ -46,13 +46,14 @@ class NetworkType:
         name = inputs["name"]
         with acme() as client:
             tags = {TAG: f"acme.{name}"}
-            made = _adopted(client, "networks", name) or client.create("networks", name, {"tags": tags})
-        return name, {"name": name, "uid": made["uid"]}
+            if _adopted(client, "networks", name) is None:
+                client.create("networks", name, {"tags": tags})
+        return name, {"name": name}
 
     def read(self, object_id: str, inputs: Inputs, outputs: Outputs) -> Outputs | None:
         with acme() as client:
             found = described(client, "networks", object_id)
-        return None if found is None else {"name": object_id, "uid": found["uid"]}
+        return None if found is None else {"name": object_id}
 
     def update(self, object_id: str, outputs: Outputs, old: Inputs, new: Inputs, emit: Emit) -> Outputs:
         return outputs
