@@ -73,7 +73,8 @@ def destroy(
     if with_cluster:
         deleted += _names(engine, target.home.cluster_stack)
         with step(emit, "cluster", f"deleting cluster {target.home.cluster}"):
-            engine.cluster.destroy(target.home, target.provider.resource_types())
+            begun = target.provider.cluster(target.app.cluster) if unfinished(target, engine) else ()
+            engine.cluster.destroy(target.home, target.provider.resource_types(), begun)
         if not _still_there(target, emit):
             left, more = _sweep(target, emit, destroy_data)
             kept += more

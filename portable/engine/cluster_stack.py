@@ -7,14 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from portable.engine import run as engine_run
 from portable.engine.app_stack import AppStack
 from portable.engine.changes import Change
-from portable.engine.clouds import Resumable
+from portable.engine.clouds import Resumable, pulumi_id
 from portable.engine.preview import changes, cluster_creations
 from portable.engine.stacks import Stacks, urn
 from portable.engine.state import StackState, stack_outputs
 from portable.errors import ProviderError
 from portable.events import Notice
 from portable.home import Home, app_homes
-from portable.provider import ClusterResource, ClusterState, Outputs, ResourceType
+from portable.provider import ClusterResource, ClusterState, Outputs, ResourceType, references, resolved
 
 DIGEST = "digest"
 # Outputs that say where a cluster is, in the words of one cloud or another.
@@ -60,13 +60,28 @@ class ClusterStack:
         outcome = self._run("preview", stack, resources, types, ["--refresh"])
         return changes("cluster", outcome, self._stacks.urns(stack), [resource.name for resource in resources])
 
-    def destroy(self, home: Home, types: Mapping[str, ResourceType]) -> None:
-        """Deletes the cluster's resources, also those whose creation broke off, and the stack."""
+    def destroy(self, home: Home, types: Mapping[str, ResourceType], begun: Sequence[ClusterResource] = ()) -> None:
+        """Deletes the cluster's resources, also those whose creation broke off, and the stack. `begun`: what an operation that
+        broke off was asked for."""
         stack = home.cluster_stack
         if self._stacks.read(stack) is None:
             return
         with self._stacks.operation(stack, (), shared=True):
+            self._delete_unrecorded(stack, types, begun)
             self._run("destroy", stack, (), types, ["--remove"])
+
+    def _delete_unrecorded(
+        self, stack: str, types: Mapping[str, ResourceType], begun: Sequence[ClusterResource]
+    ) -> None:
+        """Pulumi's CLI outlives a `portable` that is killed, and takes the creation that was under way for a failed one: it is in
+        no state. Only what stands on nothing but recorded resources can have been begun."""
+        state = self._stacks.state(stack)
+        made = state.outputs if state is not None else {}
+        for resource in begun:
+            needed = {*resource.depends_on, *references(resource.inputs)}
+            if resource.name not in made and needed <= set(made):
+                inputs = resolved(resource.inputs, made)
+                types[resource.type].delete(pulumi_id(inputs), inputs, self._stacks.emit)
 
     def forget_vanished(
         self, home: Home, find: Callable[[], ClusterState | None], types: Mapping[str, ResourceType]

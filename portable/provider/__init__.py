@@ -26,6 +26,8 @@ from portable.provider.resources import (
     Outputs,
     Ref,
     ResourceType,
+    references,
+    resolved,
 )
 from portable.provider.routes import (
     ADDRESS_TYPES,
@@ -83,4 +85,6 @@ __all__ = [
     "load_provider",
     "missing_sdk",
     "provider_names",
+    "references",
+    "resolved",
 ]

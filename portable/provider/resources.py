@@ -64,6 +64,28 @@ class Ref:
     output: str
 
 
+def references(value: Any) -> tuple[str, ...]:
+    """The names of the resources that inputs, or a part of them, refer to."""
+    if isinstance(value, Ref):
+        return (value.resource,)
+    if isinstance(value, Mapping):
+        value = tuple(value.values())
+    if isinstance(value, list | tuple):
+        return tuple(dict.fromkeys(name for entry in value for name in references(entry)))
+    return ()
+
+
+def resolved(value: Any, outputs: Mapping[str, Mapping[str, Any]]) -> Any:
+    """Inputs, or a part of them, with the outputs of the resources that they refer to; None for one that is not there."""
+    if isinstance(value, Ref):
+        return outputs.get(value.resource, {}).get(value.output)
+    if isinstance(value, Mapping):
+        return {key: resolved(entry, outputs) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [resolved(entry, outputs) for entry in value]
+    return value
+
+
 @dataclass(frozen=True)
 class NativeResource:
     """A cloud object as Pulumi's official plugin of that cloud names it: what `pulumi import` takes."""

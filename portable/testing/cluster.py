@@ -37,7 +37,8 @@ def up_makes_one_and_up_again_nothing(case: Case) -> None:
     assert made.name == case.cluster.name
     assert made.version
     assert made.uid
-    assert made.uid in [entry["outputs"].get("uid") for entry in stack.state.values()], "no output `uid` of the cluster"
+    uids = {entry["outputs"]["uid"] for entry in stack.state.values() if entry["outputs"].get("uid")}
+    assert uids == {made.uid}, "the output `uid` is the cluster's, and nothing else's"
     assert stack.up(case.resources()) == []
     assert stack.preview(case.resources()) == {}
     assert _found(case).uid == made.uid

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from portable.events import Emit, nowhere
-from portable.provider import ClusterResource, Diff, Inputs, Outputs, Ref, ResourceType
+from portable.provider import ClusterResource, Diff, Inputs, Outputs, ResourceType, references, resolved
 
 
 class Stack:
@@ -103,16 +103,7 @@ class Stack:
         return done
 
     def _resolved(self, resource: ClusterResource) -> Inputs:
-        return {key: self._value(value) for key, value in resource.inputs.items()}
-
-    def _value(self, value: Any) -> Any:
-        if isinstance(value, Ref):
-            return self.state.get(value.resource, {}).get("outputs", {}).get(value.output)
-        if isinstance(value, Mapping):
-            return {key: self._value(entry) for key, entry in value.items()}
-        if isinstance(value, list | tuple):
-            return [self._value(entry) for entry in value]
-        return value
+        return resolved(resource.inputs, {name: kept["outputs"] for name, kept in self.state.items()})
 
     def _keep(self, name: str, entry: dict[str, Any] | None) -> None:
         state = self.state
@@ -150,17 +141,4 @@ def ordered(resources: Sequence[ClusterResource]) -> list[ClusterResource]:
 
 
 def dependencies(resource: ClusterResource) -> list[str]:
-    found = dict.fromkeys(resource.depends_on)
-
-    def search(value: Any) -> None:
-        if isinstance(value, Ref):
-            found[value.resource] = None
-        elif isinstance(value, Mapping):
-            for entry in value.values():
-                search(entry)
-        elif isinstance(value, list | tuple):
-            for entry in value:
-                search(entry)
-
-    search(resource.inputs)
-    return list(found)
+    return list(dict.fromkeys((*resource.depends_on, *references(resource.inputs))))

@@ -1,7 +1,7 @@
 """portable:gcp:NodeAccount: the service account of a cluster's nodes, with what nodes need and nothing else.
 
 inputs   name (the account's id), cluster, project, region
-outputs  these and email, uid, roles (those of ROLES that it has in the project)
+outputs  these and email, uniqueId, roles (those of ROLES that it has in the project)
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ class NodeAccount:
     def _outputs(self, known: Outputs, live: dict[str, Any]) -> Outputs:
         policy = self._google.rest("cloudresourcemanager.projects.getIamPolicy", _VERSIONED, project=known["project"])
         held = [role for role in ROLES if _holds(policy, role, _member(known))]
-        return {**known, "email": live["email"], "uid": live["uniqueId"], "roles": held}
+        return {**known, "email": live["email"], "uniqueId": live["uniqueId"], "roles": held}
 
 
 _VERSIONED: dict[str, Any] = {"options": {"requestedPolicyVersion": 3}}

@@ -244,6 +244,57 @@ def test_a_creation_that_is_cut_off_is_carried_on(
     assert [path.name for path in acme_cloud.rglob("*.json")] == ["api.json"]
 
 
+@pytest.fixture
+def locked_out(portable: Portable, app: str, acme_cloud: Path) -> dict[str, object]:
+    """A cluster whose maker was killed before it was let in: the cluster is ready, and its API server takes no token."""
+    (acme_cloud / "slow").write_text("100000")
+    process = portable.start("up", "--cloud", "acme", "--yes")
+    try:
+        kubelet.until(lambda: (acme_cloud / f"clusters/{app}-cluster.json").exists(), 120)
+    finally:
+        process.kill()
+        process.communicate()
+    made = {**_cluster(acme_cloud, app), "waits": 0}
+    (acme_cloud / f"clusters/{app}-cluster.json").write_text(json.dumps(made))
+    api = json.loads((acme_cloud / "api.json").read_text())
+    (acme_cloud / "api.json").write_text(json.dumps({**api, "token": "of-nobody"}))
+    return made
+
+
+@pytest.mark.parametrize("more", [(), ("--destroy-data",)], ids=["destroy", "with-data"])
+def test_a_cluster_that_never_let_its_maker_in_is_destroyed(
+    more: tuple[str, ...], locked_out: dict[str, object], portable: Portable, acme_cloud: Path
+) -> None:
+    gone = portable("destroy", "--cloud", "acme", "--yes", *more, "--output", "json").json()
+    assert gone["left"] == []
+    assert [path.name for path in acme_cloud.rglob("*.json")] == ["api.json"]
+    assert "made no clusters" in portable("clusters", "list").out
+
+
+def test_a_cluster_that_never_let_its_maker_in_is_gone_on_with(
+    locked_out: dict[str, object],
+    portable: Portable,
+    app: str,
+    acme_cloud: Path,
+    pods: None,
+    control_plane: ControlPlane,
+) -> None:
+    assert "+ Cluster cluster" in portable("plan", "--cloud", "acme").out
+    process = portable.start("up", "--cloud", "acme", "--yes")
+    assert process.stdout is not None
+    said = ""
+    while "the API server" not in said:  # until it waits to be let in
+        line = process.stdout.readline()
+        assert line, said
+        said += line
+    describe_api(acme_cloud, control_plane)
+    rest, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, said + rest
+    assert _cluster(acme_cloud, app)["uid"] == locked_out["uid"]
+    portable("destroy", "--cloud", "acme", "--yes", "--destroy-data")
+    assert [path.name for path in acme_cloud.rglob("*.json")] == ["api.json"]
+
+
 def test_an_app_that_the_state_forgot_is_left_alone_and_taken_over(
     portable: Portable, app: str, acme_cloud: Path, pods: None, kube: Kube
 ) -> None:
