@@ -191,15 +191,20 @@ def _state_promise(move: Move) -> None:
 
 def _serve_again(move: Move, error: PortableError) -> None:
     """A failure while the source stands still: nobody should be down while somebody thinks about it."""
-    if move.record.phase != "under way" or not move.record.begun("freeze"):
+    if "serving_at" in move.record.facts(journal.CUT_OVER):
+        error.detail = _and(error.detail, "the target serves meanwhile: the source's routes lead there")
+    if not move.record.begun("freeze") or move.record.phase != "under way":
         return
     try:
         thaw(move)
-        error.detail = "\n".join(filter(None, (error.detail, "the source serves again, as before")))
+        error.detail = _and(error.detail, "the source serves again, as before")
     except PortableError as second:
-        words = f"the source could not be started again: {second.message}"
-        error.detail = "\n".join(filter(None, (error.detail, words, second.detail)))
-        error.fix = "\n".join(filter(None, (error.fix, "`portable migrate rollback` tries again to start the source")))
+        error.detail = _and(error.detail, f"the source could not be started again: {second.message}", second.detail)
+        error.fix = _and(error.fix, "`portable migrate rollback` tries again to start the source")
+
+
+def _and(*lines: str) -> str:
+    return "\n".join(filter(None, lines))
 
 
 def tidy(move: Move) -> None:

@@ -270,7 +270,7 @@ FAULTS: Mapping[str, Fault] = {
     "target's disk full": Fault("", target_disk_full, None, f"the volume {CLAIM} of the target is full"),
     "source refuses the credentials in the copy": Fault("copy", source_refuses, None, "it is the source's"),
     "target refuses the credentials at the start": Fault("start", target_refuses, None, "it is the target's"),
-    "DNS server away at the cut-over": Fault("smoke", dns_away, None, "does not answer"),
+    "DNS server away at the cut-over": Fault("smoke", dns_away, None, "the target serves meanwhile"),
     "source's pod ignores SIGTERM": Fault("", source_ignores_sigterm),
     "source's pod never known to have stopped": Fault("", source_pod_held, None, "do not stop"),
 }
