@@ -133,7 +133,9 @@ def _carry_out(move: Move, mode: Mode) -> None:
     steps, staging = move_steps(move), STAGE
     if move.record.begun(REHEARSE.name) and not move.record.done(REHEARSE.name):
         undo(move, [REHEARSE])  # one that was broken off has left the app running on the target
-    if not move.record.begun("freeze"):
+    if move.record.begun("freeze"):
+        move.require_target()
+    else:
         run(move, [each for each in steps if each in staging])
     if mode == "rehearse":
         _rehearse(move)

@@ -97,16 +97,25 @@ class Move:
 
     @cached_property
     def target_side(self) -> Side:
+        return Side("target", self.target, self.require_target(), compile_target(self.target))
+
+    def require_target(self) -> Kube:
+        """Raises PortableError where its cluster is not there."""
         if self.target_kube is None:
             raise PortableError(
-                f"there is no cluster {self.target.home.cluster!r} on {self.target.provider.title} yet",
-                fix="`portable migrate resume` makes it",
+                f"the target {end_of(self.target)} is not there, or cannot be reached",
+                fix="once it answers `portable migrate resume` goes on; before traffic has moved `portable migrate rollback` has the"
+                " source serve again without it",
             )
-        return Side("target", self.target, self.target_kube, compile_target(self.target))
+        return self.target_kube
 
     @cached_property
     def sides(self) -> Sides:
-        return Sides(self.migration, self.source_side, self.target_side)
+        """Of a target whose cluster is not there, or not any more, only the compiled objects may be looked at."""
+        if self.target_kube is not None:
+            return Sides(self.migration, self.source_side, self.target_side)
+        unmade = Side("target", self.target, cast("Kube", None), compile_target(self.target))
+        return Sides(self.migration, self.source_side, unmade)
 
     @cached_property
     def ways(self) -> tuple[Way, ...]:
@@ -116,11 +125,7 @@ class Move:
         known = self.record.facts("plan").get("ways")
         if known is not None:
             return tuple(Way(**way) for way in known)
-        if self.target_kube is not None:
-            return ways(self.sides, self.emit)
-        # the target's cluster is still to be made: of it only the compiled objects are looked at
-        unmade = Side("target", self.target, cast("Kube", None), compile_target(self.target))
-        return ways(Sides(self.migration, self.source_side, unmade), self.emit)
+        return ways(self.sides, self.emit)
 
     @property
     def replicated(self) -> tuple[str, ...]:

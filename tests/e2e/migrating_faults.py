@@ -261,6 +261,8 @@ FAULTS: Mapping[str, Fault] = {
     "movers deleted in the final sync": Fault("final", movers_deleted),
     "source's node restarted in the copy": Fault("copy", source_restarted),
     "target's node restarted in the copy": Fault("copy", target_restarted),
+    "source's node restarted in the final sync": Fault("final", source_restarted),
+    "target's node restarted at the start": Fault("start", target_restarted),
     "target's node restarted when nothing is copied yet": Fault("asleep", target_restarted),
     "target silent in the copy": Fault("copy", target_paused, lasts=15),
     "target silent at the start": Fault("start", target_paused, lasts=15),

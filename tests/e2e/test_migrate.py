@@ -20,6 +20,7 @@ import pytest
 import yaml
 
 from portable.dns import ledger
+from portable_kind import docker
 from tests import soak
 from tests.e2e.conftest import HELLO, ROOT
 from tests.e2e.migrating import ENDS, ZONE, MovingApp, World, downtime, objects, trusting_all, world
@@ -247,6 +248,24 @@ def test_after_a_fault_it_arrives_or_goes_back(faulty: Faulty, fault: str, chose
     back = chosen.choice(("rollback", "abort", ""))
     say(f"{way}: `{said}`, then {back or 'resume'}")
     faulty.arrived(faulty.begin_anew(back, name) if back else faulty.resume(), name)
+
+
+@pytest.mark.skipif(not soak.SOAK, reason="a node is stopped and started again")
+def test_going_back_needs_no_target(faulty: Faulty) -> None:
+    """Its cluster is lost while the app starts there, and the source stands still."""
+    run, node = faulty.go(), faulty.node(faulty.to)
+    assert run.wait_for_step("start")
+    docker.run("stop", "--time", "1", node)
+    try:
+        code, events = run.ended()
+        assert code == 1
+        assert "`portable migrate rollback` tries again to start the source" in events[-1]["error"]["fix"]
+        faulty.app.migrate("rollback", faulty.at, faulty.to)
+        assert faulty.app.differing(faulty.at) == []
+    finally:
+        docker.run("start", node)
+    faulty.settle()
+    faulty.arrived(faulty.resume(), "the target lost at the start")
 
 
 @drawn(0, 3)

@@ -79,7 +79,7 @@ def _promote(move: Move, progress: Progress) -> Facts:
 
 def _demote(move: Move, progress: Progress) -> None:
     """What was promoted follows nobody: the databases begin anew with the next try."""
-    for replication in move.replications.values():
+    for replication in move.replications.values() if move.target_kube is not None else ():
         replication.stop()
 
 

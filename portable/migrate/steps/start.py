@@ -6,9 +6,10 @@ import time
 from dataclasses import replace
 
 from portable.errors import ClusterError
+from portable.events import Notice
 from portable.migrate import replicas
 from portable.migrate.asleep import asleep, rehearsing
-from portable.migrate.move import Move
+from portable.migrate.move import Move, end_of
 from portable.migrate.sides import Sides
 from portable.migrate.steps.freeze import wait_for_pods_gone
 from portable.migrate.steps.step import Facts, MigrationStep
@@ -47,6 +48,11 @@ def _end_earlier_forwarding(move: Move) -> None:
 
 
 def _put_to_sleep(move: Move, progress: Progress) -> None:
+    """A target that is lost keeps nobody from going back; one that only does not answer just now does."""
+    if move.target_kube is None:
+        words = f"{end_of(move.target)} cannot be reached: if the app's pods run there, they still do. Nothing leads to them"
+        move.emit(Notice(words, "warning"))
+        return
     side = move.target_side
     running = replicas.record(side.kube, side.namespace)
     move.apply_to_target(asleep(side.objects))
