@@ -17,6 +17,7 @@ from tests.benchmarks import generate
 from tests.benchmarks.measure import Run, Runs, environment, run
 from tests.benchmarks.page import table
 from tests.benchmarks.startup import PORTABLE, ROOT
+from tests.images import make_images
 
 WORKLOADS = 15  # 62 objects
 IMAGE = "hello:1.0"
@@ -82,9 +83,7 @@ def measure(repetitions: int) -> str:
 
 def _prepare(bench: Bench) -> int:
     """The image, the cluster with the image in its nodes, every contender's objects. Returns how many objects each has."""
-    subprocess.run(
-        ["make", "--quiet", "--directory", ROOT / "examples" / "hello", "images"], check=True, capture_output=True
-    )
+    make_images(ROOT / "examples" / "hello")
     for contender in CONTENDERS:
         app = generate.runnable(WORKLOADS, name=namespace(contender), image=IMAGE)
         bench.spec(contender).write_text(f"{app}cluster: {{name: {bench.cluster}}}\n")

@@ -167,8 +167,7 @@ def _prepare(bench: Bench) -> None:
     """Both apps, alone: load on one must not take the other's processor."""
     from portable_kind import lifecycle
 
-    command = ["make", "-C", Path(promises.__file__).parent / "subject", "images", "VERSION=1.0"]
-    subprocess.run(command, check=True, capture_output=True)
+    promises.build_images()
     for contender in reversed(CONTENDERS):  # portable brings the cluster, and the image into it
         bench.deploy(contender, "Hello")
     bench.http_port = lifecycle.ports(bench.cluster).http

@@ -24,6 +24,7 @@ from filelock import FileLock
 from portable.events import nowhere
 from portable.kube import Kube
 from portable.spec import model
+from tests.images import make_images
 
 ANCHOR = "anchor.yaml"
 ROOT = Path(__file__).resolve().parents[2]
@@ -160,14 +161,10 @@ class Cluster:
 
 
 @pytest.fixture(scope="session")
-def images(portable: Portable) -> None:
-    """hello:1.0 and shop/app:1.0, built by the examples' own Makefiles; quick where nothing has changed."""
-    with FileLock(portable.folder / "images.lock"):
-        for example in ("hello", "shop"):
-            done = subprocess.run(
-                ["make", "-C", ROOT / "examples" / example, "images"], capture_output=True, text=True, check=False
-            )
-            assert done.returncode == 0, done.stdout + done.stderr
+def images() -> None:
+    """hello:1.0 and shop/app:1.0."""
+    for example in ("hello", "shop"):
+        make_images(ROOT / "examples" / example)
 
 
 @pytest.fixture(scope="session")

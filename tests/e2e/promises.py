@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -10,14 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
 from portable.kube import Kube
 from portable_kind import docker
 from tests import soak
 from tests.benchmarks import page
-from tests.e2e.conftest import ROOT, Portable
+from tests.e2e.conftest import ROOT
 from tests.e2e.web import fetch
+from tests.images import make_images
 from tests.load import Record, Stream, load
 
 IMAGE, NEXT_IMAGE = "portable-test/subject:1.0", "portable-test/subject:1.1"
@@ -31,13 +29,10 @@ CLIENTS = (
 )
 
 
-def build_images(portable: Portable) -> None:
-    """portable-test/subject in two versions; quick where nothing has changed."""
-    with FileLock(portable.folder / "images.lock"):
-        for image in (IMAGE, NEXT_IMAGE):
-            command = ["make", "-C", Path(__file__).parent / "subject", "images", f"VERSION={image.partition(':')[2]}"]
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-            assert done.returncode == 0, done.stdout + done.stderr
+def build_images() -> None:
+    """portable-test/subject in two versions."""
+    for image in (IMAGE, NEXT_IMAGE):
+        make_images(Path(__file__).parent / "subject", image.partition(":")[2])
 
 
 def subject(

@@ -75,7 +75,7 @@ def moving(
     leave: Callable[..., None],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Moving]:
-    build_images(portable)
+    build_images()
     name = f"routed-{secrets.token_hex(2)}"
     app = AppUnderTest(name, cluster, tmp_path_factory.mktemp("routed") / "routed.yaml", portable)
     host, secure = f"{name}.localhost", f"secure-{name}.localhost"

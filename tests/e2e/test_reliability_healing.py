@@ -56,7 +56,7 @@ def app(
     request: pytest.FixtureRequest, portable: Portable, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[AppUnderTest]:
     """`web` of two replicas and, on three nodes, `store`, which keeps notes on a volume."""
-    build_images(portable)
+    build_images()
     folder = tmp_path_factory.mktemp("healing")
     name = f"heal-{secrets.token_hex(2)}"
     shared: Cluster | None = None if soak.SOAK else request.getfixturevalue("cluster")

@@ -36,7 +36,7 @@ def table(say: Callable[[str], None]) -> Iterator[Table]:
 
 @pytest.fixture(scope="module")
 def app(module_app: AppUnderTest) -> AppUnderTest:
-    build_images(module_app.portable)
+    build_images()
     return module_app
 
 

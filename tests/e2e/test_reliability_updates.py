@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from tests import soak
-from tests.e2e.conftest import AppUnderTest, Portable
+from tests.e2e.conftest import AppUnderTest
 from tests.e2e.promises import CLIENTS, IMAGE, NEXT_IMAGE, Table, build_images, subject, under_load
 from tests.load import Record, Summary, failures
 
@@ -45,7 +45,7 @@ def bad_versions(say: Callable[[str], None]) -> Iterator[Table]:
 
 @pytest.fixture(scope="module")
 def app(module_app: AppUnderTest) -> AppUnderTest:
-    build_images(module_app.portable)
+    build_images()
     return module_app
 
 
@@ -168,9 +168,9 @@ def died(app: AppUnderTest) -> bool:
 
 @pytest.mark.parametrize("kind", ["service", pytest.param("stateful", marks=whole)])
 def test_a_bad_version_never_takes_the_good_one_down(
-    make_app: Callable[[str], AppUnderTest], portable: Portable, bad_versions: Table, kind: str
+    make_app: Callable[[str], AppUnderTest], bad_versions: Table, kind: str
 ) -> None:
-    build_images(portable)
+    build_images()
     app = make_app("bad")
     host = f"{app.name}.localhost"
     good = subject(host, kind=kind)
