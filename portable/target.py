@@ -52,15 +52,16 @@ class Target:
 
 
 def find_file(file: Path | None) -> Path:
-    """The spec to read. Raises UsageError where none was named and none is here."""
-    if file is not None:
+    """The spec to read; None: one that is here, a folder: one that is there. Raises UsageError where there is none."""
+    if file is not None and not file.is_dir():
         return file
+    folder = file or Path()
     for name in DEFAULT_FILES:
-        if Path(name).exists():
-            return Path(name)
+        if (folder / name).exists():
+            return folder / name
     raise UsageError(
-        f"there is no {DEFAULT_FILES[0]} in {Path.cwd()}",
-        fix="write one with `portable init`, or name the file: `portable ... FILE`",
+        f"there is no {DEFAULT_FILES[0]} in {folder.absolute()}",
+        fix="write one with `portable init`, or name the spec's file",
     )
 
 

@@ -49,7 +49,10 @@ def validate(file: Path, *, environment: str | None = None, clouds: Sequence[str
         if (env, cloud) == (environment, None):
             continue  # that is what `first` was
         problems |= dict.fromkeys(_problems(file, env, cloud))
-    return Report(file, tuple(problems), pairs, first.app.name, _summary(first.app, len(first.environments), names))
+    found = sorted(
+        problems, key=lambda problem: (problem.file != str(file), problem.file, problem.line, problem.column)
+    )
+    return Report(file, tuple(found), pairs, first.app.name, _summary(first.app, len(first.environments), names))
 
 
 def _problems(file: Path, environment: str | None, cloud: str | None) -> Sequence[Problem]:
@@ -78,9 +81,14 @@ def _summary(app: App, environments: int, clouds: Sequence[str]) -> str:
         f"{_count(len(app.workloads), 'workload')} ({', '.join(f'{number} {kind}' for kind, number in kinds.items())})",
         _count(len(app.resources), "resource") if app.resources else "",
         _count(environments, "environment") if environments else "",
-        f"checked for {' and '.join(clouds)}" if clouds else "",
+        f"checked for {_listed(clouds)}" if clouds else "",
     ]
     return f"{app.name}: " + ", ".join(filter(None, parts))
+
+
+def _listed(names: Sequence[str]) -> str:
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _count(number: int, noun: str) -> str:

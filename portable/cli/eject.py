@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from portable.cli.options import ENVIRONMENT, Cloud, WorkloadName, command, target_options
+from portable.cli.options import ENVIRONMENT, SPEC, Cloud, WorkloadName, command, target_options
 from portable.cli.session import Session
 from portable.cli.spec import print_warnings
 
@@ -69,7 +69,7 @@ def export() -> None:
 
 
 @command("score", "portable export score -o score.yaml\nportable export score shop.yaml --workload web")
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False), required=False)
+@click.argument("file", type=SPEC, required=False)
 @ENVIRONMENT
 @click.option("--workload", type=WorkloadName(), help="Which one, where the spec has several.")
 @click.option(

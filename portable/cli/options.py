@@ -114,8 +114,8 @@ KUBERNETES_PROVIDER = click.option(
     show_default=True,
     help="Which Pulumi provider serves the Kubernetes objects.",
 )
-_SPEC = click.Path(path_type=Path, dir_okay=False)
-SPEC_FILE = click.option("--file", type=_SPEC, help="The spec; default: portable.yaml, then score.yaml.")
+SPEC = click.Path(path_type=Path)  # a file, or a folder that has one
+SPEC_FILE = click.option("--file", type=SPEC, metavar="FILE", help="The spec; default: portable.yaml, then score.yaml.")
 
 
 def target_options(
@@ -149,6 +149,6 @@ def target_options(
             "--cloud", type=Cloud(), help="aws, gcp, azure or kind (also eks, gke, aks); default: the environment's."
         )(made)
         made = ENVIRONMENT(made)
-        return click.argument("file", type=_SPEC, required=False)(made) if file == "argument" else SPEC_FILE(made)
+        return click.argument("file", type=SPEC, required=False)(made) if file == "argument" else SPEC_FILE(made)
 
     return decorate

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from portable.cli.options import ENVIRONMENT, Cloud, command
+from portable.cli.options import ENVIRONMENT, SPEC, Cloud, command
 from portable.cli.session import Session
 from portable.cli.spec import print_warnings
 
@@ -105,7 +105,7 @@ def _write(session: Session, draft: Draft, source: Path, target: Path | None) ->
 
 
 @command("lint", "portable lint\nportable lint shop/portable.yaml --strict --output json")
-@click.argument("file", type=_FILE, required=False)
+@click.argument("file", type=SPEC, required=False)
 @click.option("--strict", is_flag=True, help="Warnings count as errors.")
 @click.pass_context
 def lint(context: click.Context, file: Path | None, strict: bool) -> int:
@@ -133,7 +133,7 @@ def lint(context: click.Context, file: Path | None, strict: bool) -> int:
 
 
 @command("compare", "portable compare\nportable compare -e prod --only aws --only gke")
-@click.argument("file", type=_FILE, required=False)
+@click.argument("file", type=SPEC, required=False)
 @ENVIRONMENT
 @click.option("--only", "clouds", type=Cloud(), multiple=True, help="This cloud; may be repeated; default: every one.")
 @click.pass_obj

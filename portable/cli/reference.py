@@ -62,7 +62,8 @@ def cli_markdown() -> str:
     """The whole page."""
     from portable.cli.commands import portable
 
-    context = click.Context(portable, info_name="portable", max_content_width=80, terminal_width=80)
+    settings = portable.context_settings
+    context = click.Context(portable, info_name="portable", max_content_width=80, terminal_width=80, **settings)
     return "\n".join([_HEAD, *_sections(portable, context)])
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from portable.cli.options import Cloud, command, target_options
+from portable.cli.options import SPEC, Cloud, command, target_options
 from portable.cli.session import Session
 from portable.errors import Problem, SpecError, UsageError
 
@@ -35,7 +35,7 @@ def init(session: Session, file: Path) -> None:
 
 
 @command("validate", "portable validate\nportable validate score.yaml --cloud aws --cloud gke --output json")
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False), required=False)
+@click.argument("file", type=SPEC, required=False)
 @click.option("-e", "--environment", help="Only this environment; default: the spec and each of its environments.")
 @click.option(
     "--cloud",

@@ -39,12 +39,15 @@ def load_app(
     """
     from portable.spec.build import build
     from portable.spec.environments import environment_clouds, overlay_problems, with_environment
+    from portable.spec.foreign import refuse_foreign
     from portable.spec.load import read_document
     from portable.spec.score import with_score
     from portable.spec.semantics import check_app
     from portable.spec.validate import MAX_PROBLEMS, check_schema
 
-    whole, problems = with_score(read_document(path))
+    read = read_document(path)
+    refuse_foreign(read)
+    whole, problems = with_score(read)
     document = with_environment(whole, environment)
     value = document.root.plain()
     checked = check_schema(document, "app.v1", value)

@@ -17,6 +17,7 @@ from yaml import events
 
 from portable.errors import Problem, SpecError
 from portable.spec.document import Document, Mark, Node, shown, source_line
+from portable.spec.foreign import import_hint
 from portable.spec.scalars import resolve
 
 # PyYAML built without libyaml gives the same events, some ten times slower.
@@ -158,7 +159,8 @@ class _Builder:
         elif kind is events.DocumentStartEvent:
             self._documents += 1
             if self._documents > 1 and not self._foreign:
-                self._stop(event, "a second document begins here", expected="one document in a file")
+                hint = import_hint(self.roots[0], self.file)
+                self._stop(event, "a second document begins here", expected="one document in a file", hint=hint)
 
     def _mark(self, event: Any) -> Mark:
         start = event.start_mark

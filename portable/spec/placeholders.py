@@ -12,7 +12,7 @@ What may be asked for:
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 # A `$` ends the search for the brace: with many `${` that are never closed it would take time by the square.
@@ -72,6 +72,14 @@ def placeholders(text: str) -> tuple[Placeholder, ...]:
     if "${" not in text:
         return ()
     return tuple(part for part in parse(text) if isinstance(part, Placeholder))
+
+
+def unclosed(text: str, roots: Iterable[str]) -> str:
+    """The beginning of a placeholder under one of `roots` whose brace is never closed; "" where there is none."""
+    opened = re.compile(rf"\$\{{\s*(?:{'|'.join(roots)})\.[^}}$\s]*")
+    text = _TOKEN.sub("", text)
+    found = opened.search(text) if "${" in text else None
+    return found[0] if found else ""
 
 
 def replace(text: str, value: Callable[[Placeholder], str | None]) -> str:

@@ -10,7 +10,7 @@ from portable.spec.document import Path, did_you_mean, listed, shown
 from portable.spec.facts import Facts
 from portable.spec.model import Config, Container, Database, Probe, Registry, Route, Secret, Volume, Workload
 from portable.spec.outputs import outputs
-from portable.spec.placeholders import Placeholder, placeholders
+from portable.spec.placeholders import Placeholder, placeholders, unclosed
 
 TLS_KEYS = ("tls.crt", "tls.key")
 _ROOTS = ("metadata", "resources", "workloads")
@@ -38,12 +38,14 @@ def _container_references(
     facts: Facts, workload: Workload, container: Container, path: Path, used: set[str]
 ) -> Iterator[Problem]:
     for key, text in container.variables.items():
+        yield from _unclosed(facts, text, (*path, "variables", key))
         for placeholder in placeholders(text):
             yield from _placeholder_problems(facts, placeholder, (*path, "variables", key), used)
     for target, file in container.files.items():
         if file.content is None or not file.expand:
             continue
         place = _file_place(facts, (*path, "files", target))
+        yield from _unclosed(facts, file.content, place)
         for placeholder in placeholders(file.content):
             yield from _placeholder_problems(facts, placeholder, place, used, in_file=True)
     for target, mount in container.volumes.items():
@@ -62,6 +64,13 @@ def _container_references(
 
 def _file_place(facts: Facts, path: Path) -> Path:
     return next((place for key in ("content", "source") if facts.has(place := (*path, key))), path)
+
+
+def _unclosed(facts: Facts, text: str, path: Path) -> Iterator[Problem]:
+    if begun := unclosed(text, _ROOTS):
+        yield facts.problem(
+            path, f"{begun} is not closed", expected="a closing brace", hint=f"write ${begun} for that text"
+        )
 
 
 def _not_expanded(facts: Facts, words: Sequence[str], path: Path) -> Iterator[Problem]:

@@ -167,6 +167,8 @@ def _additional(error: Any, path: Path, _context: _Context) -> _Words:
 def _other_word(name: str, known: list[str]) -> str:
     if name == "build":
         return "`build` stands in a container: `containers: {main: {build: .}}`"
+    if name in ("ports", "expose") and "image" in known:
+        return "ports are the workload's: `service: {ports: {NAME: {port: N}}}` beside `containers`"
     if name.startswith("x-"):
         return "extension keys are not read; use annotations, or a comment"
     word = _OTHER_WORDS.get(name, "")
@@ -192,6 +194,8 @@ def _type(error: Any, path: Path, context: _Context) -> _Words:
         texts["hint"] = f"leave out the quotes: {instance}"
     elif isinstance(instance, list) and allowed == ["object"]:
         texts["hint"] = "this is a map, keyed by name; leave out the dashes"
+    elif allowed == ["object"] and len(required := error.schema.get("required", ())) == 1:
+        texts["hint"] = f"write it out: {{{required[0]}: {shown(instance)}}}"
     elif isinstance(instance, str) and allowed == ["array"]:
         texts["hint"] = f"write it as a list: [{shown(instance)}]"
     yield path, texts
@@ -205,16 +209,9 @@ def _choice(error: Any, path: Path, _context: _Context) -> _Words:
         {
             "message": f"{_subject(path)} cannot be {shown(error.instance)}",
             "expected": f"one of {expected}" if len(allowed) > 1 else expected,
-            "hint": _manifest_hint(path, error.instance) or did_you_mean(error.instance, map(str, allowed)),
+            "hint": did_you_mean(error.instance, map(str, allowed)),
         },
     )
-
-
-def _manifest_hint(path: Path, value: object) -> str:
-    if path != ("apiVersion",) or not isinstance(value, str) or value.startswith(("portable", "score")):
-        return ""
-    manifest = value.split("/")[-1] in ("v1", "v1beta1", "v2")
-    return "this looks like a Kubernetes manifest; `portable` reads app specs and Score files" if manifest else ""
 
 
 def _pattern(error: Any, path: Path, _context: _Context) -> _Words:

@@ -85,6 +85,16 @@ def test_no_spec_names_init(tmp_path: Path) -> None:
     assert "portable init" in done.stderr
 
 
+def test_a_folder_stands_for_the_spec_in_it(folder: Path) -> None:
+    (folder / "empty").mkdir()
+    (folder / "shop").mkdir()
+    (folder / "portable.yaml").rename(folder / "shop" / "portable.yaml")
+    assert portable(folder, "validate", "shop").stdout.startswith("shop/portable.yaml is valid: hello")
+    assert portable(folder, "render", "shop", "--cloud", "kind").returncode == 0
+    refused = portable(folder, "validate", "empty")
+    assert (refused.returncode, f"no portable.yaml in {folder / 'empty'}" in refused.stderr) == (2, True)
+
+
 def test_score_file_is_found_after_portable_yaml(tmp_path: Path) -> None:
     (tmp_path / "score.yaml").write_text(
         "apiVersion: score.dev/v1b1\nmetadata: {name: plain}\ncontainers: {main: {image: 'example.com/x:1'}}\n"

@@ -116,9 +116,39 @@ SCHEMA = {
     "not a spec": ("- a\n- b\n", "1:1", "the spec must be a map, not a list", ""),
     "a manifest": (
         "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a}\n",
+        "1:1",
+        "this is a Kubernetes manifest and no spec",
+        "`portable import manifests ",
+    ),
+    "manifests": (
+        "apiVersion: v1\nkind: Service\nmetadata: {name: a}\n---\napiVersion: apps/v1\n",
+        "4:1",
+        "a second document begins here",
+        "`portable import manifests ",
+    ),
+    "a compose file": (
+        "services: {web: {image: 'a:1'}}\n",
+        "1:1",
+        "this is a compose file and no spec",
+        "`portable import compose ",
+    ),
+    "a version of something else": (
+        "apiVersion: v1\nkind: App\nmetadata: {name: a}\nworkloads: {}\n",
         "1:13",
-        'apiVersion cannot be "apps/v1"',
-        "Kubernetes manifest",
+        'apiVersion cannot be "v1"',
+        "portable/v1",
+    ),
+    "ports of a container": (
+        with_workload("containers: {main: {image: 'a:1', ports: [80]}}"),
+        "6:39",
+        'unknown key "ports"',
+        "ports are the workload's",
+    ),
+    "a number for a map of one key": (
+        with_workload(f"{MAIN}\nservice: {{ports: {{http: 80}}}}"),
+        "7:29",
+        "http must be a map, not 80",
+        "write it out: {port: 80}",
     ),
     "in an overlay that is not chosen": (
         with_workload(MAIN, "environments: {prod: {workloads: {web: {scale: {mn: 3}}}}}\n"),
@@ -398,6 +428,18 @@ MEANING = {
         "3:18",
         "the namespace kube-system belongs to Kubernetes",
         "",
+    ),
+    "open placeholder": (
+        with_workload("containers: {main: {image: 'a:1', variables: {A: 'x ${metadata.name} ${resources.db.host'}}}"),
+        "6:54",
+        "${resources.db.host is not closed",
+        "$${resources.db.host",
+    ),
+    "open placeholder in a file": (
+        with_workload("containers: {main: {image: 'a:1', files: {/a: {content: 'x ${workloads.web.host '}}}}"),
+        "6:61",
+        "${workloads.web.host is not closed",
+        "a closing brace",
     ),
     "file twice": (
         with_workload("containers: {main: {image: 'a:1', files: {/a: {content: b, binaryContent: YQ==}}}}"),
