@@ -42,8 +42,8 @@ soak: setup ## the long matrices, whole
 bench: setup ## measure and rewrite the tables in docs/benchmarks.md
 	$(BIN)/python -m tests.world --run $(BIN)/python -m tests.benchmarks
 
-bench-migrate: setup ## of these only how volumes move, with the whole data
-	$(BIN)/python -m tests.world --run $(BIN)/python -m tests.benchmarks migrate
+bench-migrate: setup ## of these only how volumes move
+	$(BIN)/python -m tests.world --run $(BIN)/python -m tests.benchmarks migrate-large migrate-small
 
 docs: setup ## renew the generated reference pages
 	$(BIN)/python -m tests.renew_docs

@@ -1,4 +1,4 @@
-"""`python -m tests.benchmarks [startup|size|up|reactions|migrate ...]`: measures, prints, and rewrites the tables in docs/benchmarks.md."""
+"""`python -m tests.benchmarks [startup|size|up|reactions|migrate-large|migrate-small ...]`: measures, prints, and rewrites the tables in docs/benchmarks.md."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ SECTIONS: dict[str, tuple[Callable[[int], str], int]] = {
     "size": (size.measure, 5),
     "up": (kind_up.measure, 3),
     "reactions": (reactions.measure, 1),
-    "migrate": (volumes.measure, 2),
+    "migrate-large": (volumes.large, 2),
+    "migrate-small": (volumes.small, 2),
 }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
-    parser.add_argument("sections", nargs="*", choices=[*SECTIONS, []], metavar="startup|size|up|reactions|migrate")
+    parser.add_argument("sections", nargs="*", choices=[*SECTIONS, []], metavar="SECTION")
     parser.add_argument("--repetitions", type=int, help="rounds instead of each section's own number")
     parser.add_argument("--print-only", action="store_true", help="leave docs/benchmarks.md as it is")
     options = parser.parse_args()

@@ -9,27 +9,25 @@ import os
 import shutil
 import subprocess
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from resource import RUSAGE_CHILDREN, RUSAGE_SELF, getrusage
-from typing import Any, TypeAlias
+from typing import Any
 
 from portable.events import nowhere
 from portable.migrate.sides import Side
 from portable.migrate.transfer import PATHS, objects
 from portable.terminal.state import size
 from portable_kind import database_images, docker, images, mover_image
+from tests.benchmarks import pods
 from tests.benchmarks.page import table
+from tests.benchmarks.pods import Taken
 from tests.benchmarks.startup import PORTABLE
 from tests.e2e.conftest import HELLO, app
 from tests.e2e.volumes_moving import Moving, fill, moving
 
-# (files, bytes of each); PORTABLE_BENCH_SHARE=0.05 takes a twentieth of both, to see whether it works
-LARGE, SMALL = (4, 256 << 20), (100_000, 4096)
 CLAIM = "files-web-0"
 TOOLS = "portable/bench-tools:bookworm"
 _PACKAGES = ("bash", "coreutils", "rsync", "socat", "tar")
@@ -42,22 +40,32 @@ _RSYNCD = (
 
 
 @dataclass(frozen=True)
-class Taken:
-    """`cpu`: of all pods and processes that took part, in seconds. `mib`: peak of what they held in memory, file cache aside."""
+class Data:
+    """So many files of so many bytes each."""
 
-    seconds: float
-    cpu: float
-    mib: float
+    files: int
+    each: int
+
+    def __str__(self) -> str:
+        return f"{self.files:,} files of {size(self.each)}"
+
+    @property
+    def small(self) -> bool:
+        return self.files > 1000
+
+    def share(self, of: float) -> Data:
+        return Data(int(self.files * of), self.each) if self.small else Data(self.files, int(self.each * of))
 
 
-Groups: TypeAlias = Sequence[tuple[Path, Path]]
+LARGE, SMALL = Data(4, 256 << 20), Data(100_000, 4096)
 
 
 @dataclass
 class Bench:
     moved: Moving
     kubectl: tuple[str, ...]
-    taken: dict[tuple[str, str], list[Taken]] = field(default_factory=dict)
+    taken: dict[tuple[Data, str], list[Taken]] = field(default_factory=dict)
+    down: dict[tuple[Data, str], list[float]] = field(default_factory=dict)
 
     def pod(self, side: Side, command: str) -> list[str]:
         return [
@@ -76,8 +84,18 @@ class Bench:
         ]
 
 
-def measure(repetitions: int) -> str:
-    """On the cluster $PORTABLE_BENCH_CLUSTER, or on one made for it and destroyed afterwards; two namespaces are the two ends."""
+def large(repetitions: int) -> str:
+    return _measure(LARGE, repetitions)
+
+
+def small(repetitions: int) -> str:
+    return _measure(SMALL, repetitions)
+
+
+def _measure(data: Data, repetitions: int) -> str:
+    """On the cluster $PORTABLE_BENCH_CLUSTER, or on one made for it and destroyed afterwards; two namespaces are the two ends.
+    PORTABLE_BENCH_SHARE=0.05 takes a twentieth of the data, to see whether it works."""
+    data = data.share(float(os.environ.get("PORTABLE_BENCH_SHARE", "1")))
     if mover_image.is_missing():
         mover_image.build(nowhere)
     _build_tools()
@@ -88,42 +106,54 @@ def measure(repetitions: int) -> str:
     ):
         bench = Bench(moved, _kubectl(moved, Path(folder), cluster))
         _start_tools(bench, cluster)
-        for name, (files, each) in _sets().items():
-            _measure_set(bench, name, files, each, repetitions)
+        _measure_set(bench, data.share(0.1), 1, [_DIRECT])  # does memory grow with the data?
+        _measure_set(bench, data, repetitions, list(_WAYS))
         return _report(bench)
 
 
-def _sets() -> dict[str, tuple[int, int]]:
-    """In words -> (files, bytes of each)."""
-    share = float(os.environ.get("PORTABLE_BENCH_SHARE", "1"))
-    chosen = (LARGE[0], int(LARGE[1] * share)), (int(SMALL[0] * share), SMALL[1])
-    return {f"{files:,} files of {size(each)}": (files, each) for files, each in chosen}
-
-
-def _measure_set(bench: Bench, name: str, files: int, each: int, repetitions: int) -> None:
-    source = bench.moved.sources[CLAIM]
-    fill(source, files, each)
-    ways = list(_WAYS)
+def _measure_set(bench: Bench, data: Data, repetitions: int, ways: list[str]) -> None:
+    source, target = bench.moved.sources[CLAIM], bench.moved.targets[CLAIM]
+    aside = Path(tempfile.mkdtemp(dir=target.parent))
+    fill(source, data.files, data.each)
     for turn in range(repetitions):
-        for way in ways[turn % len(ways) :] + ways[: turn % len(ways)]:
-            _empty(bench.moved.targets[CLAIM])
-            prepare, run = _WAYS[way]
-            prepare(bench)
-            os.sync()
-            with _measured(bench) as figures:
-                run(bench)
-            bench.taken.setdefault((name, way), []).append(figures[0])
-            found = sum(len(names) for _, _, names in os.walk(bench.moved.targets[CLAIM]))
-            if found != files:
-                raise RuntimeError(f"{way}: {found} of {files} files arrived")
-    _empty(source)
+        first = turn % len(ways)
+        for name in ways[first:] + ways[:first]:
+            _empty(target, aside)
+            _turn(bench, data, name)
+            if not data.small:
+                _clear(aside)
+    for folder in (source, target, aside):
+        _clear(folder)
+    aside.rmdir()
+
+
+def _turn(bench: Bench, data: Data, name: str) -> None:
+    way = _WAYS[name]
+    way.prepare(bench)
+    os.sync()
+    with pods.measured(_groups(bench, way)) as figures:
+        way.run(bench)
+    found = sum(len(names) for _, _, names in os.walk(bench.moved.targets[CLAIM]))
+    if found != data.files:
+        raise RuntimeError(f"{name}: {found} of {data.files} files arrived")
+    bench.taken.setdefault((data, name), []).append(figures[0])
+    began = time.monotonic()
+    if way.again is not None:
+        way.again(bench)
+    bench.down.setdefault((data, name), []).append(time.monotonic() - began if way.again else figures[0].seconds)
 
 
 # The ways
 
 
-def _nothing(bench: Bench) -> None:
-    pass
+@dataclass(frozen=True)
+class Way:
+    """`again`: what is left to do when the source stands still, if it need not do so during `run`. `ours`: the movers do it."""
+
+    run: Callable[[Bench], None]
+    prepare: Callable[[Bench], None] = lambda _bench: None
+    again: Callable[[Bench], None] | None = None
+    ours: bool = False
 
 
 def _prepare(*wanted: Any) -> Callable[[Bench], None]:
@@ -133,8 +163,16 @@ def _prepare(*wanted: Any) -> Callable[[Bench], None]:
     return prepare
 
 
-def _portable(bench: Bench) -> None:
+def _seed(bench: Bench) -> None:
     bench.moved.transfer.seed(CLAIM)
+
+
+def _finish(bench: Bench) -> None:
+    """What stands between the source's stop and the target's start."""
+    bench.moved.transfer.final(CLAIM)
+    proof = bench.moved.transfer.verify(CLAIM)
+    if not proof.equal:
+        raise RuntimeError(f"not equal: {proof.differences}")
 
 
 def _tar_tcp(bench: Bench) -> None:
@@ -170,15 +208,15 @@ def _kubectl_cp(bench: Bench) -> None:
         _run([*bench.kubectl, "cp", "-n", sides.target.namespace, f"{folder}/data/.", "by-hand:/data"])
 
 
-_WAYS: dict[str, tuple[Callable[[Bench], None], Callable[[Bench], None]]] = {
-    "`tar \\| tar` over plain TCP": (_nothing, _tar_tcp),
-    "`rsync -aHAXS` over plain TCP": (_nothing, _rsync),
-    "`kubectl exec tar \\| kubectl exec tar`": (_nothing, _tar_exec),
-    "`kubectl cp`, twice": (_nothing, _kubectl_cp),
-    "portable, direct": (_prepare(*PATHS), _portable),
-    "portable, relayed": (_prepare("relayed"), _portable),
+_DIRECT = "portable, direct"
+_WAYS = {
+    "`tar \\| tar` over plain TCP": Way(_tar_tcp),
+    "`rsync -aHAXS` over plain TCP": Way(_rsync, again=_rsync),
+    "`kubectl exec tar \\| kubectl exec tar`": Way(_tar_exec),
+    "`kubectl cp`, twice": Way(_kubectl_cp),
+    _DIRECT: Way(_seed, prepare=_prepare(*PATHS), again=_finish, ours=True),
+    "portable, relayed": Way(_seed, prepare=_prepare("relayed"), again=_finish, ours=True),
 }
-_HAND = tuple(way for way in _WAYS if not way.startswith("portable"))
 
 
 def _both(first: list[str], second: list[str]) -> None:
@@ -264,80 +302,39 @@ def _address(side: Side) -> str:
     return str(_status(side)["podIP"])
 
 
-def _empty(folder: Path) -> None:
+def _empty(folder: Path, aside: Path) -> None:
+    """Not removed yet: file systems take long to get past the inodes of 100,000 files that went a moment ago."""
+    held = Path(tempfile.mkdtemp(dir=aside))
+    for found in folder.iterdir():
+        found.rename(held / found.name)
+
+
+def _clear(folder: Path) -> None:
     for found in folder.iterdir():
         shutil.rmtree(found) if found.is_dir() else found.unlink()
 
 
-# Figures
-
-
-@contextmanager
-def _measured(bench: Bench) -> Iterator[list[Taken]]:
-    """The one figure is there when the block has ended."""
-    groups = _groups(bench)
-    over, peak = threading.Event(), [0.0]
-
-    def sample() -> None:
-        while not over.wait(0.1):
-            peak[0] = max(peak[0], sum(_anonymous(group) for _, group in groups) / 2**20)
-
-    sampling = threading.Thread(target=sample, daemon=True)
-    figures: list[Taken] = []
-    before, began = _cpu(groups), time.monotonic()
-    sampling.start()
-    yield figures
-    seconds, after = time.monotonic() - began, _cpu(groups)
-    over.set()
-    sampling.join()
-    figures.append(Taken(seconds, after - before, peak[0]))
-
-
-def _groups(bench: Bench) -> list[tuple[Path, Path]]:
-    """(processor time, memory): the control groups of both namespaces' pods, as this machine sees them, v2 or v1."""
-    top, found = Path("/sys/fs/cgroup"), []
-    one = (top / "cgroup.controllers").exists()
-    processor, memory = (top, top) if one else (top / "cpuacct", top / "memory")
-    for side in (bench.moved.sides.source, bench.moved.sides.target):
-        for pod in side.kube.list("v1", "Pod", side.namespace):
-            name = f"**/*pod{pod['metadata']['uid'].replace('-', '_')}*.slice"
-            found += zip(sorted(processor.glob(name)), sorted(memory.glob(name)), strict=False)
-    return found
-
-
-def _cpu(groups: Groups) -> float:
-    pods = sum(_processor(group) for group, _ in groups)
-    usages = (getrusage(who) for who in (RUSAGE_SELF, RUSAGE_CHILDREN))
-    return pods + sum(usage.ru_utime + usage.ru_stime for usage in usages)
-
-
-def _processor(group: Path) -> float:
-    if (group / "cpu.stat").exists() and "usage_usec" in (text := (group / "cpu.stat").read_text()):
-        return float(text.split()[1]) / 1e6
-    return float((group / "cpuacct.usage").read_text()) / 1e9
-
-
-def _anonymous(group: Path) -> float:
-    """Memory that is no file cache, in bytes; 0 where the pod has gone."""
-    try:
-        lines = (line.split() for line in (group / "memory.stat").read_text().splitlines())
-    except OSError:
-        return 0.0
-    return max(float(value) for key, value in lines if key in ("anon", "total_rss"))
+def _groups(bench: Bench, way: Way) -> pods.Groups:
+    """Of the pods that do it: what idle ones hold in memory does not count."""
+    found = [
+        pod
+        for side in (bench.moved.sides.source, bench.moved.sides.target)
+        for pod in side.kube.list("v1", "Pod", side.namespace)
+    ]
+    return pods.groups([pod["metadata"]["uid"] for pod in found if (pod["metadata"]["name"] != "by-hand") == way.ours])
 
 
 def _report(bench: Bench) -> str:
     rows = []
-    for name, (files, each) in _sets().items():
-        fastest = min(min(t.seconds for t in bench.taken[name, way]) for way in _HAND)
-        for way in _WAYS:
-            taken = bench.taken[name, way]
-            best = min(taken, key=lambda one: one.seconds)
-            rows.append((
-                f"{name}: {way}", f"{best.seconds:.1f} s", f"{files * each / best.seconds / 1e6:,.0f} MB/s",
-                f"{files / best.seconds:,.0f}" if files > 1000 else "", f"{fastest / best.seconds:.2f}",
-                f"{best.cpu:.1f} s", f"{max(one.mib for one in taken):.0f} MiB",
-            ))  # fmt: skip
+    for (data, name), taken in bench.taken.items():
+        by_hand = [bench.taken.get((data, other), []) for other, way in _WAYS.items() if not way.ours]
+        fastest = min((one.seconds for many in by_hand for one in many), default=0.0)
+        best = min(taken, key=lambda one: one.seconds)
+        rows.append((
+            f"{data}: {name}", f"{best.seconds:.1f} s", f"{data.files * data.each / best.seconds / 1e6:,.0f} MB/s",
+            f"{data.files / best.seconds:,.0f}" if data.small else "", f"{fastest / best.seconds:.2f}" if fastest else "",
+            f"{best.cpu:.1f} s", f"{max(one.mib for one in taken):.0f} MiB", f"{min(bench.down[data, name]):.1f} s",
+        ))  # fmt: skip
     head = (
         "data and way",
         "minimum",
@@ -346,5 +343,6 @@ def _report(bench: Bench) -> str:
         "of the best by hand",
         "processor time",
         "peak memory",
+        "source stands still",
     )
     return table(head, rows)

@@ -26,11 +26,6 @@ func (m *mover) apply(greeting hello, reader *bufio.Reader, decoder *gob.Decoder
 			return err
 		}
 		if next.Kind == '.' {
-			if greeting.Durable {
-				if err := syncVolume(target.root); err != nil {
-					return replies.Encode(reply{Failure: target.failure(".", err), Fatal: true})
-				}
-			}
 			return replies.Encode(reply{})
 		}
 		err := target.do(next, reader)
@@ -85,6 +80,8 @@ func (t *applying) do(next operation, reader io.Reader) error {
 		return t.metadata(e, full)
 	case 't':
 		return setTime(full, 0)
+	case 's':
+		return syncVolume(t.root)
 	}
 	return nil
 }
@@ -125,38 +122,51 @@ func (t *applying) create(full string, make func() error) error {
 }
 
 func (t *applying) receive(e *entry, full string, reader io.Reader) error {
-	var file *os.File
+	var file descriptor
 	err := t.create(full, func() (err error) {
-		file, err = os.OpenFile(full, os.O_CREATE|os.O_EXCL|os.O_WRONLY|unix.O_NOFOLLOW, 0o600)
+		// Writable in any case: an interrupted copy goes on from what is there.
+		file, err = openAs(full, unix.O_CREAT|unix.O_EXCL|unix.O_WRONLY, 0o600|e.Mode&0o777)
 		return err
 	})
 	if err != nil {
 		return errors.Join(err, t.skip(reader))
 	}
-	defer file.Close()
+	return errors.Join(t.take(file, e, reader), file.close())
+}
+
+// take makes a new file what follows in the stream, and its attributes the entry's.
+func (t *applying) take(file descriptor, e *entry, reader io.Reader) error {
 	last, err := t.content(file, reader)
 	if err != nil || last.Length == lostChunk {
 		return err
 	}
-	e.Size, e.Mtime = last.Offset, last.Mtime
-	if err := unix.Fchown(int(file.Fd()), int(e.UID), int(e.GID)); err != nil {
+	// To look is cheap, and each change is one more for the file system's journal.
+	made, err := file.stat()
+	if err != nil {
 		return err
+	}
+	if made.Uid != e.UID || made.Gid != e.GID {
+		if err := unix.Fchown(int(file), int(e.UID), int(e.GID)); err != nil {
+			return err
+		}
 	}
 	if e.Xattrs != "" {
 		for name, value := range parseXattrs(e.Xattrs) {
-			if err := unix.Fsetxattr(int(file.Fd()), name, value, 0); err != nil {
+			if err := unix.Fsetxattr(int(file), name, value, 0); err != nil {
 				return err
 			}
 		}
 	}
-	if err := unix.Fchmod(int(file.Fd()), e.Mode); err != nil {
-		return err
+	if made.Mode&0o7777 != e.Mode || e.Xattrs != "" { // an ACL changes the mode
+		if err := unix.Fchmod(int(file), e.Mode); err != nil {
+			return err
+		}
 	}
-	return setTime(full, e.Mtime)
+	return unix.UtimesNanoAt(int(file), "", times(last.Mtime), unix.AT_EMPTY_PATH)
 }
 
 // content writes a file's chunks; holes are where no chunk is. A disk that is full ends the stream, so nothing need be skipped.
-func (t *applying) content(file *os.File, reader io.Reader) (chunk, error) {
+func (t *applying) content(file descriptor, reader io.Reader) (chunk, error) {
 	var end int64
 	var failed error
 	for {
@@ -166,7 +176,7 @@ func (t *applying) content(file *os.File, reader io.Reader) (chunk, error) {
 		}
 		if next.Length < 0 {
 			if failed == nil && next.Length == lastChunk && end != next.Offset {
-				failed = file.Truncate(next.Offset)
+				failed = unix.Ftruncate(int(file), next.Offset)
 			}
 			return next, failed
 		}
@@ -237,9 +247,12 @@ func (t *applying) metadata(e *entry, full string) error {
 }
 
 func setTime(full string, mtime int64) error {
-	at := unix.NsecToTimespec(mtime)
-	omit := unix.Timespec{Nsec: unix.UTIME_OMIT}
-	return unix.UtimesNanoAt(unix.AT_FDCWD, full, []unix.Timespec{omit, at}, unix.AT_SYMLINK_NOFOLLOW)
+	return unix.UtimesNanoAt(unix.AT_FDCWD, full, times(mtime), unix.AT_SYMLINK_NOFOLLOW)
+}
+
+// times leave the access time as it is.
+func times(mtime int64) []unix.Timespec {
+	return []unix.Timespec{{Nsec: unix.UTIME_OMIT}, unix.NsecToTimespec(mtime)}
 }
 
 // remove takes a name away, with all that is in it; folders that their owner may not write to are no obstacle.

@@ -23,6 +23,7 @@ type entry struct {
 	Link      string // a symlink's target
 	Device    uint64
 	Leader    string // the first name of the same file in the order of the walk, where it has several
+	Leads     bool   // it is such a first name
 	Xattrs    string // as `xattrs` writes them; ACLs are among them
 	Allocated int64  // bytes on disk
 	Sum       []byte // SHA-256 of a file's content, where it was asked for

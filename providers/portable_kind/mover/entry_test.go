@@ -24,8 +24,7 @@ func TestAWalkIsInTheOrderThatItsPathsAreComparedIn(t *testing.T) {
 	}
 	walk := &walking{root: root}
 	var found []string
-	for item := range walk.walk(t.Context()) {
-		e, err := item.wait()
+	for e, err := range walk.walk(t.Context()) {
 		if err != nil {
 			t.Fatal(err)
 		}

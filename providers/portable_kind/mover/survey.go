@@ -26,8 +26,7 @@ func (m *mover) survey(ctx context.Context, claim string) (any, error) {
 	}
 	found := surveyed{}
 	walk := &walking{root: m.volume(claim), vanished: true}
-	for item := range walk.walk(ctx) {
-		e, err := item.wait()
+	for e, err := range walk.walk(ctx) {
 		if errors.Is(err, os.ErrPermission) {
 			found.NeedsRoot = fmt.Sprintf("user %d may not read %v", os.Geteuid(), err)
 			return found, nil

@@ -21,8 +21,7 @@ func (m *mover) list(greeting hello, stream io.Writer) error {
 	out := newListSender(stream)
 	walk := &walking{root: m.volume(greeting.Claim), withTop: greeting.Top, hashed: greeting.Hashed}
 	digest := sha256.New()
-	for item := range walk.walk(ctx) {
-		found, err := item.wait()
+	for found, err := range walk.walk(ctx) {
 		if err != nil {
 			return out.end(entry{Failed: err.Error()})
 		}
@@ -87,8 +86,7 @@ func (v *verifying) run(ctx context.Context) (verified, error) {
 func (v *verifying) compare(ctx context.Context, theirs *listing) error {
 	walk := &walking{root: v.root, withTop: v.top, hashed: true}
 	alone := func(there *entry) error { v.note(there.Path, "only on the target"); return nil }
-	for item := range walk.walk(ctx) {
-		mine, err := item.wait()
+	for mine, err := range walk.walk(ctx) {
 		if err != nil {
 			return &failure{Kind: "failed", Message: "cannot be read on the source: " + err.Error()}
 		}

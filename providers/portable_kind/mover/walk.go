@@ -5,10 +5,10 @@ import (
 	"crypto/sha256"
 	"errors"
 	"io"
+	"iter"
 	"os"
 	"path"
 	"runtime"
-	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -23,116 +23,131 @@ type walking struct {
 	leaders  map[inode]string
 }
 
-type listed struct {
-	entry entry
+// walk yields every entry in order, of files with the sum of their content where that is asked for. An error is the last.
+func (w *walking) walk(ctx context.Context) iter.Seq2[*entry, error] {
+	w.leaders = map[inode]string{}
+	if w.hashed {
+		return w.sums(ctx)
+	}
+	return func(yield func(*entry, error) bool) {
+		_, err := w.folder(".", func(found *entry) bool { return ctx.Err() == nil && yield(found, nil) })
+		if err != nil {
+			yield(nil, err)
+		}
+	}
+}
+
+// summed: an entry of which the content is being read.
+type summed struct {
+	*entry
 	err   error
 	ready chan struct{}
 }
 
-// walk sends every entry in order, content hashed by several at a time where that is asked for. The channel is closed after
-// the last one; an entry with an error is the last.
-func (w *walking) walk(ctx context.Context) <-chan *listed {
-	w.leaders = map[inode]string{}
-	out := make(chan *listed, 4096)
-	if w.hashed {
-		out = make(chan *listed, 256)
-	}
-	jobs := make(chan *listed)
-	var workers sync.WaitGroup
-	if w.hashed {
+// sums has several files' content read at a time.
+func (w *walking) sums(ctx context.Context) iter.Seq2[*entry, error] {
+	return func(yield func(*entry, error) bool) {
+		ctx, stop := context.WithCancel(ctx)
+		defer stop()
+		out, jobs := make(chan *summed, 256), make(chan *summed)
 		for range runtime.NumCPU() {
-			workers.Add(1)
-			go func() {
-				defer workers.Done()
-				buffer := make([]byte, 256<<10)
-				for job := range jobs {
-					job.entry.Sum, job.err = sum(w.root+"/"+job.entry.Path, buffer)
-					close(job.ready)
+			go w.sum(jobs)
+		}
+		go func() {
+			defer close(out)
+			defer close(jobs)
+			_, err := w.folder(".", func(found *entry) bool {
+				next := &summed{entry: found, ready: make(chan struct{})}
+				if found.Type == 'f' && found.Leader == "" {
+					return put(ctx, jobs, next) && put(ctx, out, next)
 				}
-			}()
-		}
-	}
-	emit := func(found entry) bool {
-		item := &listed{entry: found}
-		if w.hashed && found.Type == 'f' && found.Leader == "" {
-			item.ready = make(chan struct{})
-			select {
-			case jobs <- item:
-			case <-ctx.Done():
-				return false
+				close(next.ready)
+				return put(ctx, out, next)
+			})
+			if err != nil {
+				failed := &summed{err: err, ready: make(chan struct{})}
+				close(failed.ready)
+				put(ctx, out, failed)
+			}
+		}()
+		for next := range out {
+			<-next.ready
+			if !yield(next.entry, next.err) {
+				return
 			}
 		}
-		select {
-		case out <- item:
-			return true
-		case <-ctx.Done():
-			return false
-		}
 	}
-	go func() {
-		defer close(out)
-		err := w.folder(ctx, ".", emit)
-		close(jobs)
-		workers.Wait()
-		if err != nil {
-			select {
-			case out <- &listed{err: err}:
-			case <-ctx.Done():
-			}
-		}
-	}()
-	return out
 }
 
-func (w *walking) folder(ctx context.Context, folder string, emit func(entry) bool) error {
+func put[T any](ctx context.Context, to chan<- T, next T) bool {
+	select {
+	case to <- next:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func (w *walking) sum(jobs <-chan *summed) {
+	buffer := make([]byte, chunkSize)
+	for job := range jobs {
+		job.Sum, job.err = sum(w.root+"/"+job.Path, buffer)
+		close(job.ready)
+	}
+}
+
+// folder hands what is in it to `each`, until that wants no more.
+func (w *walking) folder(folder string, each func(*entry) bool) (more bool, err error) {
 	if folder == "." && w.withTop {
 		top, _, _, err := look(w.root, ".")
-		if err != nil || !emit(top) {
-			return errors.Join(err, ctx.Err())
+		if err != nil || !each(&top) {
+			return false, err
 		}
 	}
 	names, err := os.ReadDir(w.root + "/" + folder)
 	if err != nil {
 		if w.vanished && folder != "." && errors.Is(err, os.ErrNotExist) {
-			return nil
+			return true, nil
 		}
-		return err
+		return false, err
 	}
 	for _, name := range names {
 		if folder == "." && name.Name() == "lost+found" && name.IsDir() {
 			continue // the file system's own
 		}
-		found, node, links, err := look(w.root, path.Join(folder, name.Name()))
+		found, err := w.entry(path.Join(folder, name.Name()))
 		if err != nil {
 			if w.vanished && errors.Is(err, unix.ENOENT) {
 				continue
 			}
-			return &os.PathError{Op: "read", Path: path.Join(folder, name.Name()), Err: err}
+			return false, err
 		}
-		if links > 1 && found.Type != 'd' {
-			if leader, known := w.leaders[node]; known {
-				found.Leader = leader
-			} else {
-				w.leaders[node] = found.Path
-			}
-		}
-		if !emit(found) {
-			return ctx.Err()
+		if !each(found) {
+			return false, nil
 		}
 		if found.Type == 'd' {
-			if err := w.folder(ctx, found.Path, emit); err != nil {
-				return err
+			if more, err := w.folder(found.Path, each); !more {
+				return false, err
 			}
 		}
 	}
-	return nil
+	return true, nil
 }
 
-func (l *listed) wait() (*entry, error) {
-	if l.ready != nil {
-		<-l.ready
+// entry looks at one, and remembers it as the leader of those that are links to the same file.
+func (w *walking) entry(name string) (*entry, error) {
+	found, node, links, err := look(w.root, name)
+	if err != nil {
+		return nil, &os.PathError{Op: "read", Path: name, Err: err}
 	}
-	return &l.entry, l.err
+	if links > 1 && found.Type != 'd' {
+		if leader, known := w.leaders[node]; known {
+			found.Leader = leader
+		} else {
+			w.leaders[node], found.Leads = found.Path, true
+		}
+	}
+	return &found, nil
 }
 
 func sum(full string, buffer []byte) ([]byte, error) {
@@ -140,11 +155,10 @@ func sum(full string, buffer []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer file.Close()
+	defer file.close()
 	digest := sha256.New()
-	// Not io.Copy: it would find ways around the buffer.
-	for {
-		n, err := file.Read(buffer)
+	for at := int64(0); ; at += int64(len(buffer)) {
+		n, err := file.ReadAt(buffer, at)
 		digest.Write(buffer[:n])
 		if err == io.EOF {
 			return digest.Sum(nil), nil

@@ -17,13 +17,12 @@ type hello struct {
 	Top       bool
 	Hashed    bool
 	Compress  bool
-	Durable   bool // apply: everything is on disk before it is called done
 	Arguments []string
 }
 
 // operation changes the target. A file's content follows it as chunks, closed by a last one.
 type operation struct {
-	Kind    byte // e(nsure), m(etadata), h(ard link), x (remove), t (mark as outdated), . (the end)
+	Kind    byte // e(nsure), m(etadata), h(ard link), x (remove), t (mark as outdated), s(ync the disk), . (the end)
 	Entry   entry
 	Replace bool // what is there is of another kind and goes first
 	Ack     bool // the sender waits for the reply
