@@ -23,6 +23,8 @@ STREAMS = 4
 _COMPRESS_BELOW = 150e6
 # A connection that breaks is made anew, and the copy goes on where it was.
 _TRIES = 4
+# While the source stands still nobody waits for a network that is gone: no try begins later than so many seconds.
+_TRIES_WHILE_STILL = 30.0
 
 
 class Transfer:
@@ -218,7 +220,10 @@ class Transfer:
     def _ask(
         self, pair: Pair, claim: str, do: str, told: Callable[[Mapping[str, Any]], None], details: Mapping[str, Any]
     ) -> Mapping[str, Any]:
-        """Asks the source's mover. Where the connection or a mover is lost it waits for them and goes on."""
+        """Asks the source's mover. Where the connection or a mover is lost it waits for them and goes on; not for long once the
+        source stands still."""
+        still = do == "verify" or details.get("final", False)
+        end = time.monotonic() + (_TRIES_WHILE_STILL if still else float("inf"))
         way = self._known_way()
         for attempt in range(1, _TRIES + 1):
             source = self._running(pair)
@@ -227,7 +232,7 @@ class Transfer:
             try:
                 return ask(source, do, told, **details)
             except MoverError as error:
-                if error.kind != "disconnected" or attempt == _TRIES:
+                if error.kind != "disconnected" or attempt == _TRIES or time.monotonic() > end:
                     raise explain(self._sides, claim, error) from error
                 self._emit(Notice(f"{claim}: {error.message}; trying again", level="warning"))
                 time.sleep(attempt)
