@@ -177,6 +177,10 @@ def carry(running: Process, read: Callable[[], bytes]) -> None:
     running.end_input()
 
 
+# After this runc says what is wrong, in the container's own terms; before it, who asked whom.
+_STARTING = "unable to start container process: "
+
+
 def exit_code(status: dict[str, Any]) -> int:
     """0, or the command's own code. Raises ClusterError where it was never run.
 
@@ -190,7 +194,7 @@ def exit_code(status: dict[str, Any]) -> int:
             return int(cause["message"])
     message = str(status.get("message") or "the command could not be run")
     fix = "name a command that the image has" if "no such file" in message or "not found" in message else ""
-    raise ClusterError(message.strip(), fix=fix)
+    raise ClusterError(message.rpartition(_STARTING)[2].strip(), fix=fix)
 
 
 def _broken(why: str) -> ClusterError:

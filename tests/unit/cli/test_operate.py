@@ -124,6 +124,15 @@ def test_how_a_command_ended() -> None:
     with pytest.raises(ClusterError, match="exec: no such file or directory") as missing:
         exit_code(failure(reason="InternalError", message="exec: no such file or directory", details=causes))
     assert missing.value.fix == "name a command that the image has"
+    # as containerd and runc say it
+    told = (
+        "Internal error occurred: error executing command in container: failed to exec in container: failed to start exec "
+        '"6bc7": OCI runtime exec failed: exec failed: unable to start container process: exec: "sh": executable file not found in $PATH'
+    )
+    with pytest.raises(ClusterError) as missing:
+        exit_code(failure(reason="InternalError", message=told))
+    assert missing.value.message == 'exec: "sh": executable file not found in $PATH'
+    assert missing.value.fix == "name a command that the image has"
 
 
 def test_what_a_command_says_and_how_it_ends() -> None:
