@@ -19,7 +19,7 @@ def check_profile(app: App, profile: Profile) -> list[Problem]:
     "workloads.*.identity", "resources.*.access=shared". Keys that the spec leaves out are never refused.
     """
     return [
-        _problem(app, path, f"{profile.title} cannot honour {spell(path)}: {reason}")
+        _problem(app, path, f"{profile.title} cannot honour {spell(path)}: {reason}", _left_out(path, profile))
         for pattern, reason in profile.unsupported.items()
         for path in _matches(app.spec, pattern)
     ]
@@ -56,7 +56,15 @@ def _walk(value: Any, words: Sequence[str], path: Path) -> Iterator[tuple[Path, 
             yield from _walk(item, words[1:], (*path, index))
 
 
-def _problem(app: App, path: Path, message: str) -> Problem:
+def _left_out(path: Path, profile: Profile) -> str:
+    """How an environment of this cloud does without the key; "" for what it cannot take away."""
+    if "type" in path or any(isinstance(step, int) for step in path):
+        return ""
+    overlay = ": {".join(map(str, path)) + ": null" + "}" * (len(path) - 1)
+    return f"an environment can do without it: `environments: {{NAME: {{cloud: {profile.cloud}, {overlay}}}}}`"
+
+
+def _problem(app: App, path: Path, message: str, hint: str) -> Problem:
     if isinstance(app.positions, Positions):
-        return app.positions.document.problem(path, message, at="key")
-    return Problem(message, path=spell(path))
+        return app.positions.document.problem(path, message, at="key", hint=hint)
+    return Problem(message, path=spell(path), hint=hint)

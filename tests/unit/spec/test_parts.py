@@ -244,6 +244,9 @@ def test_what_a_cloud_cannot_honour_is_an_error_at_its_place(tmp_path: Path) -> 
     problem = found["workloads.web.identity"]
     assert problem.message == "Testland cannot honour workloads.web.identity: it has no identities"
     assert (problem.source_line.strip(), problem.column) == ("identity: reader", 5)
+    overlay = problem.hint.partition("`")[2].rstrip("`")
+    assert overlay == "environments: {NAME: {cloud: test, workloads: {web: {identity: null}}}}"
+    assert found["workloads.web.security.egress.0"].hint == ""  # an overlay takes no item out of a list
 
 
 def test_a_cloud_that_can_do_all_of_it(tmp_path: Path) -> None:
