@@ -155,6 +155,7 @@ def compare(session: Session, file: Path | None, environment: str | None, clouds
     print_table(session.out, ("", *(side.title for side in sides)), [(name, *values) for name, values in rows(sides)])
     for side in sides:
         for problem in side.refused:
-            click.echo(f"\nnot on {side.title}: {problem.message}")
+            itself = problem.message.startswith(side.title)
+            click.echo(f"\n{'' if itself else f'not on {side.title}: '}{problem.message}")
         if session.verbose:
             click.echo("".join(f"\n{side.title}: {note}" for note in side.notes), nl=bool(side.notes))

@@ -16,17 +16,18 @@ if TYPE_CHECKING:
     from portable.target import Request
 
 
-@command("init", "portable init\nportable init shop/portable.yaml")
+@command("init", "portable init\nportable init shop/portable.yaml --name shop")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False), default=Path("portable.yaml"))
+@click.option("--name", help="What the app is called; default: as its folder.")
 @click.pass_obj
-def init(session: Session, file: Path) -> None:
+def init(session: Session, file: Path, name: str | None) -> None:
     """Write a commented starter portable.yaml.
 
     Beside it goes the schema for editors, in .portable; nothing that is there is overwritten.
     """
     from portable.init import write_starter
 
-    written = write_starter(file)
+    written = write_starter(file, name)
     if session.json:
         session.write_json({"file": str(file), "written": [str(path) for path in written]})
         return

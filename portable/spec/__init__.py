@@ -65,11 +65,12 @@ def load_app(
     return Loaded(app, tuple(problems), environment_clouds(whole))
 
 
-def starter() -> str:
-    """The commented first spec that `portable init` writes."""
+def starter(name: str = "hello") -> str:
+    """The commented first spec that `portable init` writes, of an app called `name`."""
     from importlib.resources import files
 
-    return (files(__name__) / "starter.yaml").read_text(encoding="utf-8")
+    text = (files(__name__) / "starter.yaml").read_text(encoding="utf-8")
+    return text.replace("name: hello\n", f"name: {name}\n").replace("hello.localhost", f"{name}.localhost")
 
 
 def reference_markdown() -> str:

@@ -129,6 +129,29 @@ def test_init_writes_a_valid_spec_and_never_overwrites(tmp_path: Path) -> None:
     assert ((tmp_path / "other.yaml").read_text(), schema.read_text()) == (written, "mine, too")
 
 
+@pytest.mark.parametrize(
+    ("folder_name", "words", "name"),
+    [
+        ("Web_Shop 2", [], "web-shop-2"),
+        ("42", [], "hello"),
+        ("a" * 29 + "--b", [], "a" * 29),
+        ("shop", ["--name", "other"], "other"),
+    ],
+)
+def test_init_calls_the_app_as_its_folder(tmp_path: Path, folder_name: str, words: list[str], name: str) -> None:
+    place = tmp_path / folder_name
+    place.mkdir()
+    assert portable(place, "init", *words).returncode == 0
+    assert portable(place, "validate").stdout.startswith(f"portable.yaml is valid: {name}: ")
+    assert f"{name}.localhost" in (place / "portable.yaml").read_text()
+
+
+def test_init_refuses_a_name_that_no_app_can_have(tmp_path: Path) -> None:
+    done = portable(tmp_path, "init", "--name", "Web Shop")
+    assert (done.returncode, "lower-case letters" in done.stderr) == (2, True)
+    assert not (tmp_path / "portable.yaml").exists()
+
+
 def test_the_header_that_init_writes_leads_to_the_schema(tmp_path: Path) -> None:
     (tmp_path / "shop").mkdir()
     done = portable(tmp_path, "--output", "json", "init", "shop/portable.yaml")
