@@ -8,7 +8,7 @@ from __future__ import annotations
 import getpass
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -68,14 +68,20 @@ def deploy(
 
 
 def _roll_out(
-    target: Target, now: Situation, objects: Objects, kube: Kube, engine: Engine, emit: Emit
+    target: Target,
+    now: Situation,
+    objects: Objects,
+    kube: Kube,
+    engine: Engine,
+    emit: Emit,
+    awaited: Collection[str] | None = None,
 ) -> Mapping[str, Mapping[str, str]]:
-    """Returns workload -> container -> image that really runs."""
+    """Returns workload -> container -> image that really runs. `awaited`: the workloads that have to be ready; None: all."""
     with watch(target, replace(now, objects=objects, kube=kube), emit) as watcher:
         with step(emit, "app", f"app {target.home.app} in namespace {objects.namespace}"):
             engine.app.up(target.home, objects, kube, kube.kubeconfig, watcher.wait, superseded="keep")
         with step(emit, "rollout", "waiting until every workload is ready"):
-            watcher.wait_all()
+            watcher.wait_all(awaited)
         return watcher.images()
 
 
@@ -104,7 +110,7 @@ def _go_back(
     emit(Notice(f"rolling back: {back.message}", "warning"))
     try:
         with step(emit, "rollback", f"putting revision {back.revision} back"):
-            _roll_out(target, now, replace(back.objects, workloads=back.workloads), kube, engine, emit)
+            _roll_out(target, now, back.objects, kube, engine, emit, awaited=back.restored)
     except PortableError as error:
         failure.fix = f"the way back failed too: {error.message}"
         return

@@ -1,7 +1,7 @@
 """What to apply to go back: pure.
 
-The flow applies `Rollback.objects` with the engine (superseded: keep), so that cluster and state agree, and watches
-`Rollback.workloads`. What failed gets its objects of the last good revision. What waited for it (`after`) was never
+The flow applies `Rollback.objects` with the engine (superseded: keep), so that cluster and state agree, and waits for what
+is `restored`. What failed gets its objects of the last good revision. What waited for it (`after`) was never
 applied, and stays at its own last good version too. What has no good version is left as it is, to be looked at.
 """
 
@@ -24,11 +24,6 @@ class Rollback:
     restored: tuple[str, ...]
     left: tuple[str, ...]
     message: str
-
-    @property
-    def workloads(self) -> Mapping[str, CompiledWorkload]:
-        """What the watcher has to see ready after it."""
-        return {name: self.objects.workloads[name] for name in self.restored}
 
 
 def roll_back(objects: Objects, failed: Iterable[str], previous: Revision | None) -> Rollback | None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Literal, Self
 
 from portable.compile.objects import CompiledWorkload
@@ -107,8 +107,8 @@ class Watcher:
         live = self._kube.get(reference.api_version, reference.kind, reference.name, self._namespace)
         self._await({workload: live})
 
-    def wait_all(self) -> None:
-        """As `wait`, for all workloads; raises RolloutFailed with every cause known shortly after the first."""
+    def wait_all(self, names: Collection[str] | None = None) -> None:
+        """As `wait`, for all workloads (or `names`); raises RolloutFailed with every cause known shortly after the first."""
         live: dict[tuple[str, str], KubeObject] = {}
         for kind in {workload.controller.kind for workload in self._workloads.values()}:
             for item in self._kube.list(_APIS[kind], kind, self._namespace):
@@ -117,6 +117,7 @@ class Watcher:
             {
                 name: live.get((workload.controller.kind, workload.controller.name))
                 for name, workload in self._workloads.items()
+                if names is None or name in names
             }
         )
 

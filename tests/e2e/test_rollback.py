@@ -122,11 +122,15 @@ def test_a_bad_version_goes_back_and_no_request_fails(
 ) -> None:
     app = make_app("back")
     host = f"{app.name}.localhost"
-    load = through_the_route(up(app, {"web": greeter("good", host), "other": worker("one")}))
+
+    def web(greeting: str, **more: Any) -> dict[str, Any]:
+        return {**greeter(greeting, host, **more), "after": {"other": "ready"}}
+
+    load = through_the_route(up(app, {"web": web("good"), "other": worker("one")}))
     load.await_answer("good")
     served, other = app.pod_uids("web"), app.pod_uids("other")
 
-    bad = {"web": greeter("bad", host, command=["/bin/missing"]), "other": worker("two")}
+    bad = {"web": web("bad", command=["/bin/missing"]), "other": worker("two")}
     with asking(load):
         up(app, bad, code=1)
         # once more: what was rolled back is not taken for what is there
@@ -142,7 +146,7 @@ def test_a_bad_version_goes_back_and_no_request_fails(
     assert greeting_of(app) == "good"
 
     with asking(load):
-        up(app, {"web": greeter("repaired", host), "other": worker("two")})
+        up(app, {"web": web("repaired"), "other": worker("two")})
         load.await_answer("repaired")
     assert set(load.greetings()) == {"good", "repaired"}, load.greetings()
     unchanged = app.run("up", "--yes", "--output", "json").events()[-1]

@@ -177,7 +177,7 @@ def test_the_failed_one_goes_back_and_what_waited_for_it_stays_back() -> None:
         "Deployment/api": "v1",
         "Deployment/web": "v1",
     }
-    assert {name: found.digest for name, found in back.workloads.items()} == {"api": "v1", "web": "v1"}
+    assert {name: back.objects.workloads[name].digest for name in back.restored} == {"api": "v1", "web": "v1"}
 
 
 def test_what_did_not_fail_stays_new() -> None:
