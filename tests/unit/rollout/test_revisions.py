@@ -218,7 +218,7 @@ def test_a_dependency_that_is_left_is_not_waited_for() -> None:
     back = roll_back(objects("v2"), ["api"], old)
     assert back is not None
     assert (back.restored, back.left) == (("web",), ("api",))
-    assert back.workloads["web"].after == {}
+    assert back.objects.workloads["web"].after == {}
 
 
 @pytest.mark.parametrize("previous", [None, revision("v1", complete=False, items=())])
