@@ -117,9 +117,10 @@ def _parts(move: Move) -> Iterator[Part]:
     elif move.volumes or databases:
         yield Part("final delta", _BASE + _SPARE * sum(copies) + databases, "the last copy took as long")
     if move.volumes or databases:
-        read = sum(seed["bytes"] / _READ_BYTES + seed["files"] / _READ_FILES for seed in seeds.values())
+        left = sum(seed["bytes"] - seed.get("known", 0) for seed in seeds.values())
+        read = left / _READ_BYTES + sum(seed["files"] for seed in seeds.values()) / _READ_FILES
         unmeasured = bool(move.volumes) and not seeds
-        why = "assumed: `--stage` measures it" if unmeasured else "everything is read once more on both sides"
+        why = "assumed: `--stage` measures it" if unmeasured else "what has changed and small files are read once more"
         compared, comparisons = compared_databases(move), _comparisons(move)
         read += sum(comparisons[name] for name in compared)
         for name, seconds in comparisons.items():

@@ -18,7 +18,7 @@ from portable.errors import ClusterError
 from portable.events import Emit
 from portable.migrate.cutover import forwarder
 from portable.migrate.cutover.addresses import INGRESS, Place, ingresses, places
-from portable.migrate.cutover.smoke import ask
+from portable.migrate.cutover.smoke import REQUEST_SECONDS, ask
 from portable.migrate.sides import FIELD_MANAGER, Side, Sides
 from portable.polling import Pending, poll
 from portable.provider import KubeObject
@@ -29,6 +29,9 @@ KEEP_PATH = "/.well-known/portable-forwarded"
 READY_SECONDS = 900.0
 # In a row, since several machines may make up one load balancer.
 _ANSWERS = 3
+# A load balancer may hold a request for a Service that has no pods, and go on holding it after the change that it waits for.
+# So the first request is given up early, and those after it less so: an app may take its time.
+_FIRST_SECONDS = 1.0
 
 
 class Forwarding:
@@ -40,6 +43,7 @@ class Forwarding:
     def __init__(self, sides: Sides, emit: Emit, *, timeout: float = READY_SECONDS) -> None:
         self._sides, self._emit, self._timeout = sides, emit, timeout
         self._source: Side = sides.source
+        self._patience = _FIRST_SECONDS
 
     def prepare(self) -> None:
         """The forwarder runs, and nothing leads to it yet: what `start` need not wait for while the source stands still."""
@@ -128,6 +132,7 @@ class Forwarding:
     # -- what answers ----------------------------------------------------------------------------------------------
 
     def _until(self, what: str, check: Callable[[], bool | Pending]) -> None:
+        self._patience = _FIRST_SECONDS
         poll(check, what=what, timeout=self._timeout, emit=self._emit, step="cut-over", interval=0.5)
 
     def _all_at_target(self) -> bool:
@@ -157,7 +162,11 @@ class Forwarding:
         """Empty: an answer that is no failure of a server or load balancer, by whom it should be. Else why not."""
         migration = self._sides.migration
         try:
-            status, headers, body = ask(self._source, place, path, {forwarder.PROBE_HEADER: migration})
+            asked = {forwarder.PROBE_HEADER: migration}
+            status, headers, body = ask(self._source, place, path, asked, seconds=self._patience)
+        except TimeoutError:
+            waited, self._patience = self._patience, min(2 * self._patience, REQUEST_SECONDS)
+            return f"no answer within {waited:.0f} s"
         except (OSError, ssl.SSLError, http.client.HTTPException) as error:
             return f"{type(error).__name__}: {error}"
         if status >= 500:

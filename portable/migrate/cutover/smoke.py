@@ -13,7 +13,7 @@ from portable.migrate.cutover.addresses import Place, asked_as, places
 from portable.migrate.cutover.trust import context
 from portable.migrate.sides import Side
 
-_REQUEST_SECONDS = 10.0
+REQUEST_SECONDS = 10.0
 _EVERY = 0.5
 
 
@@ -32,12 +32,17 @@ def smoke(side: Side, *, timeout: float = 60.0) -> tuple[str, ...]:
 
 
 def ask(
-    side: Side, place: Place, path: str, headers: Mapping[str, str] | None = None
+    side: Side,
+    place: Place,
+    path: str,
+    headers: Mapping[str, str] | None = None,
+    *,
+    seconds: float = REQUEST_SECONDS,
 ) -> tuple[int, Mapping[str, str], bytes]:
-    """(status, headers, body) of a GET there. Raises OSError or http.client.HTTPException."""
-    connection = http.client.HTTPConnection(asked_as(place.host), timeout=_REQUEST_SECONDS)
+    """(status, headers, body) of a GET there. Raises OSError (TimeoutError after `seconds` of silence) or http.client.HTTPException."""
+    connection = http.client.HTTPConnection(asked_as(place.host), timeout=seconds)
     try:
-        connection.sock = _connected(side, place)
+        connection.sock = _connected(side, place, seconds)
         connection.request("GET", path, headers={"User-Agent": "portable", **(headers or {})})
         answer = connection.getresponse()
         return answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read()
@@ -59,8 +64,8 @@ def _problem(side: Side, place: Place) -> str:
     return ""
 
 
-def _connected(side: Side, place: Place) -> socket.socket:
-    plain = socket.create_connection((place.address, place.port), timeout=_REQUEST_SECONDS)
+def _connected(side: Side, place: Place, seconds: float) -> socket.socket:
+    plain = socket.create_connection((place.address, place.port), timeout=seconds)
     if not place.tls:
         return plain
     try:

@@ -10,6 +10,8 @@ from portable.steps import Progress
 # A delta that takes no longer than this is small enough to stop for; and after so many rounds it will not become smaller.
 _SMALL_SECONDS = 3.0
 _ROUNDS = 3
+# Bytes that the proof reads in some ten seconds.
+_WORTH_READING_AHEAD = 1e9
 
 
 def has_data(move: Move) -> bool:
@@ -64,7 +66,9 @@ def _seed(move: Move, progress: Progress) -> Facts:
             if copied.seconds <= _SMALL_SECONDS or not shrinking:
                 break
         assert last is not None, "there is a first round"
+        known = move.transfer.read_ahead(volume.claim) if last.bytes >= _WORTH_READING_AHEAD else 0
         copies[volume.claim] = {
+            "known": known,
             "files": last.files,
             "bytes": last.bytes,
             "sent": last.sent_bytes,

@@ -1,7 +1,7 @@
 """The data plane of `migrate`: volumes are copied, and connections carried, from one cluster to another.
 
     model              what is moved and what is said of it
-    transfer           `Transfer`: prepare, seed, final, verify, forward, rest, remove
+    transfer           `Transfer`: prepare, seed, read_ahead, final, verify, forward, remove
     pairs, objects     which movers there are, and as what (pure)
     movers, levels     them in a cluster
     paths, relay       the way between both clusters

@@ -194,14 +194,24 @@ class Transfer:
         self._emit(end)
         return copied
 
+    def read_ahead(self, claim: str) -> int:
+        """Reads both ends while the source serves. Returns the bytes that `verify` need not read again: those of large files that
+        nobody changes meanwhile, as long as the movers run."""
+        return self._prove(claim, ahead=True)["known"]
+
     def verify(self, claim: str) -> Verified:
         """Both ends list by themselves. What differs in content is marked, so that the next copy sends it again."""
+        found = self._prove(claim, ahead=False)
+        return Verified(claim, found["files"], found["bytes"], found["digest"], tuple(found["differences"] or ()))
+
+    def _prove(self, claim: str, *, ahead: bool) -> Mapping[str, Any]:
         pair, began = self._pair(claim), time.monotonic()
-        found = self._ask(pair, claim, "verify", self._telling(claim, began), {"claim": claim, "top": pair.root})
+        details = {"claim": claim, "top": pair.root, "ahead": ahead}
+        found = self._ask(pair, claim, "verify", self._telling(claim, began), details)
         size, files = found["bytes"], found["files"]
         rate = size / max(time.monotonic() - began, 0.001)
         self._emit(Transferred(claim, size, size, files, files, rate, 0.0, done=True))
-        return Verified(claim, found["files"], found["bytes"], found["digest"], tuple(found["differences"] or ()))
+        return found
 
     def _telling(self, claim: str, began: float) -> Callable[[Mapping[str, Any]], None]:
         last = self._last.get(claim)
@@ -222,7 +232,7 @@ class Transfer:
     ) -> Mapping[str, Any]:
         """Asks the source's mover. Where the connection or a mover is lost it waits for them and goes on; not for long once the
         source stands still."""
-        still = do == "verify" or details.get("final", False)
+        still = details["final"] if do == "copy" else not details["ahead"]
         end = time.monotonic() + (_TRIES_WHILE_STILL if still else float("inf"))
         way = self._known_way()
         for attempt in range(1, _TRIES + 1):
