@@ -11,6 +11,10 @@ from portable.spec.document import Document, Node
 _KUBERNETES = re.compile(r"([a-z0-9.-]+/)?v\d+((alpha|beta)\d+)?")
 
 
+# Score's `image: .` leaves the build to a tool's command line; here it stands in a spec beside the file.
+SCORE_BUILD = "a portable.yaml builds it: `workloads: {NAME: {score: FILE, containers: {CONTAINER: {build: .}}}}`"
+
+
 def refuse_foreign(document: Document) -> None:
     """Raises SpecError for a compose file and for a Kubernetes manifest."""
     found = _kind(document.root)

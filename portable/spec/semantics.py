@@ -14,6 +14,7 @@ from portable.errors import Problem
 from portable.spec.cron import cron_fault
 from portable.spec.document import Document, Path, shown
 from portable.spec.facts import Facts
+from portable.spec.foreign import SCORE_BUILD
 from portable.spec.images import has_version, image_fault, is_pinned
 from portable.spec.model import App, Build, Config, Container, Database, Probe, Volume, Workload
 from portable.spec.quantities import parse_quantity
@@ -159,7 +160,8 @@ def _container_problems(facts: Facts, container: Container, path: Path) -> Itera
     if container.build is not None:
         yield from _build_problems(facts, container.build, container.image, path)
     elif fault:
-        hint = "name the image that your build makes, or add `build: .`" if container.image == "." else ""
+        hint = SCORE_BUILD if facts.document.hidden else "name the image that your build makes, or add `build: .`"
+        hint = hint if container.image == "." else ""
         message = f"{shown(container.image)} is not an image: {fault}"
         yield facts.problem((*path, "image"), message, expected="such as ghcr.io/acme/api:1.4.2", hint=hint)
     elif not is_pinned(container.image):

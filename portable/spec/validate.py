@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, TypeAlias
 import portable_schemas
 from portable.errors import Problem
 from portable.spec.document import Document, Path, did_you_mean, listed, shown
+from portable.spec.foreign import SCORE_BUILD
 
 MAX_PROBLEMS = 200
 
@@ -165,6 +166,8 @@ def _additional(error: Any, path: Path, _context: _Context) -> _Words:
 
 
 def _other_word(name: str, known: list[str]) -> str:
+    if name == "build" and "image" in known:
+        return SCORE_BUILD
     if name == "build":
         return "`build` stands in a container: `containers: {main: {build: .}}`"
     if name in ("ports", "expose") and "image" in known:

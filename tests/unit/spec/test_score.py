@@ -134,6 +134,14 @@ def test_faults_have_their_place_in_the_score_file(
     assert not found[0].path.startswith("workloads.")
 
 
+@pytest.mark.parametrize(
+    ("old", "new"), [("ghcr.io/acme/app:1.0", "."), ("image: ghcr", "build: .\n    image: ghcr")], ids=["dot", "key"]
+)
+def test_a_build_leads_to_a_spec_beside_the_file(tmp_path: Path, old: str, new: str) -> None:
+    (fault,) = _errors(tmp_path, score=SCORE.replace(old, new, 1))
+    assert "score: FILE, containers: {CONTAINER: {build: .}}" in fault.hint
+
+
 APP = (
     HEAD
     + """\
