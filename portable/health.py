@@ -87,6 +87,8 @@ def recent_events(view: View) -> tuple[Happened, ...]:
     seen: dict[tuple[str, str], Happened] = {}
     for item in {item["metadata"]["uid"]: item for item in about}.values():
         for event in view.events_of(item):
+            if _overcome(event, item):
+                continue
             happened = _happened(event, item)
             key = (happened.reason, happened.message)
             if happened.warning or happened.reason in _TELLING:
@@ -95,6 +97,13 @@ def recent_events(view: View) -> tuple[Happened, ...]:
                 newest = min((happened, before or happened), key=lambda each: each.age)
                 seen[key] = Happened(*key, newest.about, count, newest.age, newest.warning)
     return tuple(sorted(seen.values(), key=lambda each: each.age)[:SHOWN_EVENTS])
+
+
+def _overcome(event: KubeObject, about: KubeObject) -> bool:
+    """Whether it tells of a pod that has become ready since: what it met with on its way there is no news."""
+    conditions = about.get("status", {}).get("conditions") or ()
+    ready = next((each for each in conditions if each["type"] == "Ready" and each["status"] == "True"), None)
+    return about["kind"] == "Pod" and ready is not None and event_time(event) <= ready["lastTransitionTime"]
 
 
 def autoscaler(scaler: KubeObject) -> Autoscaler:

@@ -149,11 +149,14 @@ def logs(
             ends = all(objects.workloads[name].controller.kind == "Job" for name in names)
             lines = follow_logs(kube, objects.namespace, names, chosen, ends=ends)
         try:
+            line = None
             for line in lines:
                 if grep is None or not line.time or grep.search(line.text):
                     write_line(session, line, grep)
         except KeyboardInterrupt:
             ctx.exit(130)  # how one stops following: nothing to be said about
+        if line is None and not session.json:
+            click.echo(f"no line of {', '.join(names)}: see `portable status`", err=True)
 
 
 def write_line(session: Session, line: LogLine, grep: re.Pattern[str] | None) -> None:
@@ -163,7 +166,7 @@ def write_line(session: Session, line: LogLine, grep: re.Pattern[str] | None) ->
     text = _CONTROL.sub("", line.text) if sys.stdout.isatty() else line.text
     prefix = f"{line.pod} {line.container}"
     if not line.time:
-        click.secho(f"{prefix} ({line.text})", dim=True, err=True, color=session.color or False)
+        click.secho(f"{prefix} ({line.text})", dim=True, err=True, color=None if session.color else False)
         return
     if grep is not None:
         text = grep.sub(lambda found: click.style(found[0], fg="red", bold=True) if found[0] else "", text)
