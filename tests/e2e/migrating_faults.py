@@ -159,16 +159,14 @@ def source_ignores_sigterm(faulty: Faulty) -> Iterator[None]:
 
 
 @contextmanager
-def source_pod_held(faulty: Faulty) -> Iterator[None]:
-    """Nobody knows whether it has stopped, as on a node that is lost."""
-    kube = faulty.app.places[faulty.at].kube
-    (pod,) = _pods(faulty, faulty.at)
-    place = ("v1", "Pod", pod["metadata"]["name"])
-    kube.merge_patch(*place, {"metadata": {"finalizers": ["tests.example/held"]}}, faulty.app.namespace)
+def source_kubelet_silent(faulty: Faulty) -> Iterator[None]:
+    """Nobody knows whether its pods have stopped, as on a node that is lost."""
+    node = faulty.node(faulty.at)
+    docker.execute(node, "systemctl", "stop", "kubelet")
     try:
         yield
     finally:
-        kube.merge_patch(*place, {"metadata": {"finalizers": None}}, faulty.app.namespace)
+        docker.execute(node, "systemctl", "start", "kubelet")
 
 
 def _pods(faulty: Faulty, cloud: str) -> list[dict[str, Any]]:
@@ -274,7 +272,7 @@ FAULTS: Mapping[str, Fault] = {
     "target refuses the credentials at the start": Fault("start", target_refuses, None, "it is the target's"),
     "DNS server away at the cut-over": Fault("smoke", dns_away, None, "the target serves meanwhile"),
     "source's pod ignores SIGTERM": Fault("", source_ignores_sigterm),
-    "source's pod never known to have stopped": Fault("", source_pod_held, None, "do not stop"),
+    "source's pod never known to have stopped": Fault("freeze", source_kubelet_silent, None, "do not stop"),
 }
 
 

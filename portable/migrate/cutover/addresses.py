@@ -53,18 +53,31 @@ def _outside(route: RouteTarget, addresses: Mapping[str, str]) -> Place:
 
 def load_balancers(side: Side) -> dict[str, str]:
     """host -> address of the load balancer that serves it, from the status of the side's Ingress objects."""
+    found = _addresses(side)
+    if lacking := _lacking(side, found):
+        raise ClusterError(
+            f"the load balancer of {', '.join(lacking)} on {side} has no address yet",
+            fix="wait for it: `kubectl describe ingress` says how far it is",
+        )
+    return found
+
+
+def unserved(side: Side) -> list[str]:
+    """The hosts whose load balancer has no address yet."""
+    return _lacking(side, _addresses(side))
+
+
+def _lacking(side: Side, found: Mapping[str, str]) -> list[str]:
+    return sorted({route.host for route in side.objects.routes} - set(found))
+
+
+def _addresses(side: Side) -> dict[str, str]:
     found: dict[str, str] = {}
     for ingress in ingresses(side):
         points = ingress.get("status", {}).get("loadBalancer", {}).get("ingress") or [{}]
         address = points[0].get("hostname") or points[0].get("ip")
         if address:
             found |= {rule["host"]: address for rule in ingress["spec"].get("rules", ()) if rule.get("host")}
-    lacking = {route.host for route in side.objects.routes} - set(found)
-    if lacking:
-        raise ClusterError(
-            f"the load balancer of {', '.join(sorted(lacking))} on {side} has no address yet",
-            fix="wait for it: `kubectl describe ingress` says how far it is",
-        )
     return found
 
 

@@ -17,7 +17,7 @@ from typing import Any
 from portable.errors import ClusterError
 from portable.events import Emit
 from portable.migrate.cutover import forwarder
-from portable.migrate.cutover.addresses import INGRESS, Place, ingresses, places
+from portable.migrate.cutover.addresses import INGRESS, Place, ingresses, places, unserved
 from portable.migrate.cutover.smoke import REQUEST_SECONDS, ask
 from portable.migrate.sides import FIELD_MANAGER, Side, Sides
 from portable.polling import Pending, poll
@@ -85,6 +85,7 @@ class Forwarding:
     def _run_forwarder(self) -> None:
         from portable.migrate.transfer.images import load
 
+        self._until(f"a load balancer of {self._sides.target}", self._served)
         for manifest in forwarder.objects(self._sides, load(self._source, self._emit)):
             self._source.kube.apply(manifest)
 
@@ -96,6 +97,10 @@ class Forwarding:
             return done or Pending(f"{status.get('readyReplicas', 0)} of {wanted} pods are ready")
 
         self._until("the forwarder's pods", ready)
+
+    def _served(self) -> bool | Pending:
+        hosts = unserved(self._sides.target)
+        return Pending(f"{', '.join(hosts)} has no address yet") if hosts else True
 
     # -- the Ingress objects ---------------------------------------------------------------------------------------
 

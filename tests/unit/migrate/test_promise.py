@@ -15,6 +15,8 @@ from portable.migrate.journal import Entry, Record
 from portable.migrate.move import Move, Options
 from portable.migrate.plan import compared_databases, note_sizes, promise
 from portable.migrate.steps.final import VERIFY
+from portable.migrate.steps.seed import SEED
+from portable.migrate.transfer import Copied, VolumeCopy
 from portable.steps import Progress
 from tests.unit.migrate.test_run import HEADER
 
@@ -68,6 +70,33 @@ class World:
 def _verify_seconds(world: World) -> tuple[float, str]:
     (part,) = [part for part in promise(cast("Move", world)).parts if part.name == "verify"]
     return part.seconds, part.why
+
+
+def seeded(size: int, known: int) -> Record:
+    facts = {"volumes": {"files": {"bytes": size, "known": known, "files": 10, "seconds": 1.0}}}
+    return Record(HEADER, (Entry("seed", "done", "now", "me", 1.0, facts),))
+
+
+def test_what_was_read_ahead_is_not_promised_again() -> None:
+    half, all_of_it = (World({}, volumes=("files",), record=seeded(LARGE, known)) for known in (LARGE // 2, 0))
+    assert _verify_seconds(all_of_it)[0] > 900
+    assert _verify_seconds(half)[0] < _verify_seconds(all_of_it)[0] / 1.9
+
+
+@pytest.mark.parametrize(("size", "asked"), [(2_000_000_000, True), (1000, False)])
+def test_only_large_volumes_are_read_ahead(size: int, asked: bool) -> None:
+    read: list[str] = []
+
+    def read_ahead(claim: str) -> int:
+        read.append(claim)
+        return size
+
+    copied = Copied("files", 10, size, 5, 1.0, 0)
+    transfer = SimpleNamespace(seed=lambda _claim: copied, read_ahead=read_ahead)
+    move = SimpleNamespace(volumes=(VolumeCopy("files", None, None, "web"),), transfer=transfer)
+    facts = SEED.do(cast("Move", move), Progress(lambda _event: None, "seed"))
+    assert read == (["files"] if asked else [])
+    assert facts["volumes"]["files"]["known"] == (size if asked else 0)
 
 
 def test_a_small_database_is_compared_and_its_time_is_promised() -> None:
