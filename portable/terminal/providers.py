@@ -27,7 +27,7 @@ def print_provider(
             ("storage class, one node at a time", storage.single or "none"),
             ("storage class, many nodes", storage.shared or "none: a shared volume is an error"),
             ("volumes can grow", _yes(storage.expandable)),
-            ("ingress class", ingress.class_name),
+            ("ingress class", ingress.class_name or "none: an annotation says who serves"),
             ("tls: auto", "unsupported" if ingress.auto_tls == "unsupported" else "supported"),
             ("network policies", "enforced" if profile.policy_enforced else "written, but nothing enforces them"),
             ("metrics for autoscaling", _yes(profile.metrics)),
@@ -44,8 +44,9 @@ def print_provider(
     permissions = provider.permissions().strip()
     if permissions:
         console.print(Text("\nPermissions that it needs", "quiet"))
+        # as it is: it is to be copied, and a line that is broken in two means something else
         for line in permissions.splitlines():
-            console.print(Text(printable(line)))
+            console.print(Text(printable(line)), soft_wrap=True)
 
 
 def _yes(value: bool) -> str:

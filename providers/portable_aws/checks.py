@@ -12,14 +12,13 @@ from portable_aws import machines, versions
 from portable_aws.permissions import CALLS, OPTIONAL
 from portable_aws.session import Sdk
 from portable_aws.simulation import Simulation
-from portable_aws.words import explained
+from portable_aws.words import CHAIN, LOG_IN, explained
 
 # Codes: `aws service-quotas list-service-quotas`. https://docs.aws.amazon.com/general/latest/gr/eks.html, vpc-service.html
 _VPCS = ("vpc", "L-F678F1CE")
 _ADDRESSES = ("ec2", "L-0263D0A3")
 _VCPUS = {False: ("ec2", "L-1216C47A"), True: ("ec2", "L-34B43A08")}
 _MORE = "ask for more in the console under Service Quotas, or remove what is no longer needed"
-_PARTITIONS = ("aws", "aws-us-gov", "aws-cn")
 
 
 def run(sdk: Sdk, cluster: Cluster) -> Sequence[Check]:
@@ -27,7 +26,7 @@ def run(sdk: Sdk, cluster: Cluster) -> Sequence[Check]:
     try:
         region = sdk.region(cluster)
     except ProviderError as error:
-        return [_missing("region", error)]
+        return [_missing("region", error), *_no_credentials(sdk)]
     try:
         principal = _principal(sdk, region)
     except ProviderError as error:
@@ -39,13 +38,20 @@ def run(sdk: Sdk, cluster: Cluster) -> Sequence[Check]:
     return checks
 
 
+def _no_credentials(sdk: Sdk) -> list[Check]:
+    """What can be said without a region, so that both are mended at once: whether there are any."""
+    return (
+        [] if sdk.credentials_source() else [Check("credentials", "missing", f"none were found; {CHAIN}", fix=LOG_IN)]
+    )
+
+
 def _principal(sdk: Sdk, region: str) -> str:
     with explained(sdk):
         return str(sdk.client("sts", region).get_caller_identity()["Arn"])
 
 
 def _region(sdk: Sdk, region: str) -> Check:
-    known = [name for partition in _PARTITIONS for name in sdk.session.get_available_regions("eks", partition)]
+    known = sdk.known_regions()
     if region in known:
         return Check("region", "ok", region)
     return Check("region", "missing", f"Amazon EKS is not in {region}", fix=f"one of: {', '.join(known)}")

@@ -23,6 +23,7 @@ Found = TypeVar("Found")
 STACK_TAG = "portable:stack"
 RESOURCE_TAG = "portable:resource"
 
+_PARTITIONS = ("aws", "aws-us-gov", "aws-cn")
 ATTEMPTS = 5
 CONNECT_SECONDS = 10
 READ_SECONDS = 60
@@ -95,6 +96,10 @@ class Sdk:
                 fix="add `region: eu-central-1` (say) to `cluster` in the spec, or set AWS_REGION",
             )
         return region
+
+    def known_regions(self) -> list[str]:
+        """Those with EKS, as far as this version of the SDK knows."""
+        return [name for partition in _PARTITIONS for name in self.session.get_available_regions("eks", partition)]
 
     def partition(self, region: str) -> str:
         """ "aws", "aws-cn", "aws-us-gov": the second part of every ARN."""

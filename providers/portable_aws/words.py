@@ -34,6 +34,7 @@ _STALE = {
     "AuthFailure",
 }
 _THROTTLED = {"Throttling", "ThrottlingException", "RequestLimitExceeded", "TooManyRequestsException"}
+_REGION = re.compile(r"\.([a-z0-9-]+-\d+)\.(?:amazonaws\.com|api\.aws)")
 _TRIES = 5
 _LOOKS = 3
 
@@ -152,11 +153,23 @@ def explained(sdk: Sdk) -> Iterator[None]:
     except NoRegionError as error:
         raise ProviderError("no AWS region is chosen", fix="set AWS_REGION, or cluster.region in the spec") from error
     except (ConnectionError, HTTPClientError) as error:
-        fix = f"see whether this machine reaches the internet (a proxy? AWS_ENDPOINT_URL?); {AGAIN}"
-        raise ProviderError("AWS could not be reached", detail=str(error), fix=fix) from error
+        raise _unreachable(sdk, error) from error
     except BotoCoreError as error:
         # SSO, assumed roles and credential processes each have errors of their own, with good words
         raise ProviderError(f"AWS: {error}", detail=CHAIN, fix=f"{LOG_IN}; {AGAIN}") from error
+
+
+def _unreachable(sdk: Sdk, error: Any) -> ProviderError:
+    """A region that does not exist has no address, which looks as if the network were down."""
+    named = _REGION.search(str(error))
+    if named is not None and named[1] not in sdk.known_regions():
+        return ProviderError(
+            f"AWS could not be reached in {named[1]}, which is no region that its SDK knows",
+            detail=str(error),
+            fix="correct cluster.region, AWS_REGION or the profile's `region`; of a region that is newer than the SDK, renew boto3",
+        )
+    fix = f"see whether this machine reaches the internet (a proxy? AWS_ENDPOINT_URL?); {AGAIN}"
+    return ProviderError("AWS could not be reached", detail=str(error), fix=fix)
 
 
 def _refused(sdk: Sdk, error: Any) -> ProviderError:

@@ -32,6 +32,9 @@ _CURES = {
     "TooManyRequests": "Azure's limit of requests is reached: wait some minutes and run the same command again",
 }
 _DENIED = re.compile(r"perform action '(?P<action>[^']+)'(?:.*?over scope '(?P<scope>[^']+)')?", re.DOTALL)
+# A line of DefaultAzureCredential's on one link of its chain, and what it says of those that nobody set up.
+_LINK = re.compile(r"\w+Credential: ")
+_NOT_SET_UP = re.compile(r"unavailable|not installed|not found|not be found|No accounts|requires the")
 _AGAIN = "run the same command again: it goes on where this one stopped"
 
 
@@ -54,7 +57,7 @@ def explained(error: AzureError, doing: str) -> ProviderError:
     if isinstance(error, ClientAuthenticationError):
         return ProviderError(
             f"{doing}: no Azure credentials were found that work",
-            detail=f"tried, in this order: {CHAIN}. {_first_line(error)}",
+            detail="\n".join((f"tried, in this order: {CHAIN}", *_broken(error))),
             fix=LOG_IN,
         )
     if isinstance(error, HttpResponseError):
@@ -101,6 +104,12 @@ def _failed(error: HttpResponseError, doing: str) -> ProviderError:
         fix=cure
         or (_AGAIN if (error.status_code or 0) >= 500 else "mend what it says, then run the same command again"),
     )
+
+
+def _broken(error: AzureError) -> list[str]:
+    """Of the chain, those credentials that are there and do not work: one that is not set up says nothing of what is wrong."""
+    lines = (line.strip() for line in str(getattr(error, "message", None) or error).splitlines())
+    return [line[:400] for line in lines if _LINK.match(line) and not _NOT_SET_UP.search(line)]
 
 
 def _first_line(error: AzureError) -> str:

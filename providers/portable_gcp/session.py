@@ -28,6 +28,9 @@ CHAIN = (
 )
 LOGIN = "`gcloud auth application-default login`, or point GOOGLE_APPLICATION_CREDENTIALS at a credentials file"
 REQUEST_SECONDS = 60.0
+# Until Google has answered once it is rather this machine's network than a moment's trouble.
+FIRST_TRIES = 4
+_NO_PLACE = re.compile(r"denied on 'locations/([\w-]+)' \(or it may not exist\)")
 # A person's own login belongs to no project, and Google then says SERVICE_DISABLED or nothing about why:
 # https://cloud.google.com/docs/authentication/adc-troubleshooting/user-creds
 _NO_QUOTA_PROJECT = ("requires a quota project", "end user credentials from the google cloud sdk")
@@ -64,6 +67,8 @@ class Google:
 
     def __init__(self, pace: Pace = Pace()) -> None:
         self.pace = pace
+        self._answered = False
+        self._missed = 0
 
     # -- credentials -----------------------------------------------------------------------------------------------
 
@@ -157,9 +162,15 @@ class Google:
     @cached_property
     def _retry(self) -> Any:
         """The SDK's own, for writes too: what a lost reply made is found by whoever is then told that it exists."""
+        import requests
         from google.api_core import exceptions, retry
+        from google.auth.exceptions import TransportError
 
         def passing(error: Exception) -> bool:
+            if not self._answered and isinstance(error, requests.ConnectionError | TransportError):
+                self._missed += 1
+                if self._missed >= FIRST_TRIES:
+                    return False
             exhausted = isinstance(error, exceptions.TooManyRequests) and "nsufficient" in str(error)
             gateway = isinstance(error, exceptions.BadGateway | exceptions.GatewayTimeout)
             return (retry.if_transient_error(error) or gateway) and not exhausted
@@ -175,8 +186,11 @@ class Google:
         from google.auth import exceptions as auth
 
         try:
-            return send()
+            answer = send()
+            self._answered = True
+            return answer
         except exceptions.GoogleAPICallError as error:
+            self._answered = True
             raise _refused(call, error) from None
         except exceptions.RetryError as error:
             cause = error.cause
@@ -211,7 +225,7 @@ def _not_installed(error: ImportError) -> ProviderError:
 def _unreachable(call: str, error: BaseException) -> ProviderError:
     return ProviderError(
         f"Google's API could not be reached ({call})",
-        detail=_first_line(error),
+        detail=_plainly(error),
         fix="look at the network (a proxy?), then run the same command again: it carries on",
     )
 
@@ -232,6 +246,9 @@ def _refused(call: str, error: Any) -> Refused:
         service = (error.metadata or {}).get("service") or f"{calls.known(call).service}.googleapis.com"
         message = f"the API {service} is not enabled in this project"
         fix = f"`gcloud services enable {service}`"
+    elif status == 403 and (place := _NO_PLACE.search(said)):
+        message = f"Google Cloud has no region {place[1]}, or these credentials may not use it"
+        fix = "correct cluster.region (`gcloud compute regions list` shows them)"
     elif status == 403 and "quota" not in said.lower():
         lacking = _permissions(call, said, error)
         message = f"these credentials may not do {call}: {lacking} is missing"
@@ -262,6 +279,12 @@ def _permissions(call: str, said: str, error: Any) -> str:
     found = [named] if named else re.findall(r"[a-z]+\.[a-zA-Z]+\.[a-zA-Z]+(?=['\"]? permission|['\"]? denied)", said)
     found = found or re.findall(r"required \"([\w.]+)\" permission", said, re.IGNORECASE)
     return " or ".join(found or calls.known(call).permissions or ("a permission",))
+
+
+def _plainly(error: BaseException) -> str:
+    """Without what urllib3 puts around it: "HTTPSConnectionPool(...): ... (Caused by X("HTTPSConnection(...): WHY"))"."""
+    text = _first_line(error)
+    return text.partition("(Caused by ")[2].partition("): ")[2].removesuffix('"))') or text
 
 
 def _first_line(error: BaseException) -> str:

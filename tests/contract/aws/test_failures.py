@@ -15,6 +15,8 @@ from portable.errors import ClusterGone, ProviderError
 from portable.events import nowhere
 from portable.provider import Leftover
 from portable.spec.model import Cluster, Nodes
+from portable_aws.session import Sdk
+from portable_aws.words import explained
 from tests.clouds.aws.model import Refused
 from tests.clouds.aws.world import World
 from tests.clouds.front import Fault
@@ -212,6 +214,24 @@ def test_no_credentials_at_all(world: World, monkeypatch: pytest.MonkeyPatch) ->
     for link in ("AWS_ACCESS_KEY_ID", "AWS_PROFILE", "~/.aws/credentials", "instance's role"):
         assert link in said
     assert [check.status for check in world.provider(fresh=True).doctor(SHOP, fix=False, emit=nowhere)] == ["missing"]
+
+
+def test_neither_region_nor_credentials_are_told_at_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name)
+    lacking = world.provider(fresh=True).doctor(SHOP, fix=False, emit=nowhere)
+    assert [check.name for check in lacking if check.status == "missing"] == ["region", "credentials"]
+
+
+@pytest.mark.parametrize(("region", "said"), [("moon-1", "no region that its SDK knows"), ("eu-west-1", "a proxy")])
+def test_a_region_that_has_no_address(region: str, said: str, world: World) -> None:
+    from botocore.exceptions import EndpointConnectionError
+
+    def ask() -> None:
+        with explained(Sdk()):
+            raise EndpointConnectionError(endpoint_url=f"https://eks.{region}.amazonaws.com/clusters/shop")
+
+    assert said in words(ask)
 
 
 def test_no_region_names_every_place_that_was_looked_at(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -148,6 +148,8 @@ def test_wrong_credentials_name_the_chain(bench: Bench, monkeypatch: pytest.Monk
     assert "workload identity, managed identity" in error.detail
     assert "az login" in error.fix
     assert "a-wrong-secret" not in f"{error.message} {error.detail} {error.fix}"
+    (broken,) = error.detail.splitlines()[1:]
+    assert broken.startswith("EnvironmentCredential: "), "of what is not set up nothing is said"
 
 
 def test_credentials_that_end_are_told_and_up_goes_on_with_new_ones(bench: Bench) -> None:

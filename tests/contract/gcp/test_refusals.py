@@ -81,6 +81,27 @@ def test_a_permission_that_is_missing_is_named(google: World) -> None:
         google.up(SHOP)
 
 
+def test_a_region_that_does_not_exist_is_no_missing_permission(google: World) -> None:
+    # as issues on GitHub quote GKE
+    google.cloud.denied["container.projects.locations.clusters.get"] = (
+        "Permission denied on 'locations/moon-west1' (or it may not exist)."
+    )
+    with pytest.raises(ProviderError, match="has no region moon-west1, or these credentials may not use it") as caught:
+        google.plugin.find(SHOP)
+    assert "cluster.region" in caught.value.fix
+
+
+@pytest.mark.timeout(60)
+def test_google_out_of_reach_is_told_soon_however_long_its_troubles_would_be_borne(
+    google: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLOUDSDK_API_ENDPOINT_OVERRIDES_CONTAINER", "http://127.0.0.1:1/")
+    with pytest.raises(ProviderError, match="could not be reached") as caught:
+        Gcp(Pace(retry=0.1, patience=3600.0)).find(SHOP)
+    assert "Connection refused" in caught.value.detail
+    assert "Pool" not in caught.value.detail
+
+
 def test_an_api_that_is_not_enabled_is_named(google: World) -> None:
     google.cloud.denied["compute.networks.get"] = (
         "Compute Engine API has not been used in project 123 before or it is disabled."
