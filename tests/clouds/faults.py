@@ -10,11 +10,13 @@ Each case wants a stand-in of its own. `new_stack` makes a driver with fresh cli
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import random
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -94,6 +96,14 @@ def cases(counted: Survey, *, seed: int | None = None) -> list[Case]:
     return random.Random(seed).sample(every, min(SAMPLE, len(every)))
 
 
+def rows_of(chosen: Sequence[Case], row: Callable[[Case], Row]) -> list[Row]:
+    """One case after another; in the soak on every core. `row` is then handed to processes, by its module and name."""
+    if not SOAK:
+        return [row(case) for case in chosen]
+    with ProcessPoolExecutor(os.cpu_count(), mp_context=multiprocessing.get_context("fork")) as workers:
+        return list(workers.map(row, chosen, chunksize=4))
+
+
 def run_case(
     front: Front,
     new_stack: NewStack,
@@ -111,8 +121,18 @@ def run_case(
         new_stack().up(resources)
         front.calls.clear()
     front.expect(call, fault, nth=nth)
-    happened, runs = _until_through(front, lambda: _operate(phase, new_stack, resources), in_child=fault is Fault.KILL)
-    result = _judge(front, new_stack, resources, phase, census or _census(front)) if runs else "it never went through"
+    happened, runs = "", 0
+
+    def operate() -> None:
+        _operate(phase, new_stack, resources)
+
+    try:
+        happened, runs = _until_through(front, operate, in_child=fault is Fault.KILL)
+        result = (
+            _judge(front, new_stack, resources, phase, census or _census(front)) if runs else "it never went through"
+        )
+    except Exception as error:  # noqa: BLE001 (a crash is what this case has found; the others are still to be looked at)
+        result = f"{type(error).__name__}: {error}"
     return Row(cloud, phase, f"{call} #{nth}", fault.value, happened, runs, result or "as it should be", not result)
 
 

@@ -133,6 +133,10 @@ class Rules:
         return None
 
     def _living_nats(self) -> list[Any]:
+        """One that is being deleted gets on with it, whatever it is that it stands in the way of."""
+        for nat in self._ec2.nat_gateways.values():
+            if nat.state == "deleting":
+                self._look(nat)
         return [nat for nat in self._ec2.nat_gateways.values() if nat.state != "deleted"]
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from portable.spec.model import Cluster, Nodes
 from tests.clouds.aws.world import World, serving
-from tests.clouds.faults import Case, Row, Survey, cases, run_case, survey, write_table
+from tests.clouds.faults import Case, Row, Survey, cases, rows_of, run_case, survey, write_table
 
 pytestmark = pytest.mark.contract
 CLUSTER = Cluster(name="shop", pools={"default": Nodes(min=1)}, private=True)
@@ -29,13 +30,13 @@ def fresh(patch: pytest.MonkeyPatch) -> Iterator[World]:
 def test_one_cluster_or_none_whatever_goes_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
     with fresh(monkeypatch) as world:
         counted = survey(world.front, world.stack, world.provider().cluster(CLUSTER))
-    rows = [_row(case, counted, monkeypatch) for case in cases(counted)]
+    rows = rows_of(cases(counted), partial(_row, counted))
     write_table("aws", rows)
     assert [row for row in rows if not row.good] == []
 
 
-def _row(case: Case, counted: Survey, patch: pytest.MonkeyPatch) -> Row:
-    with fresh(patch) as world:
+def _row(counted: Survey, case: Case) -> Row:
+    with pytest.MonkeyPatch.context() as patch, fresh(patch) as world:
         resources = world.provider().cluster(CLUSTER)
         return run_case(
             world.front,
