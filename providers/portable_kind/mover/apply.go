@@ -82,6 +82,8 @@ func (t *applying) do(next operation, reader io.Reader) error {
 		return setTime(full, 0)
 	case 's':
 		return syncVolume(t.root)
+	case 'f':
+		return unix.ENOSPC
 	}
 	return nil
 }

@@ -22,6 +22,7 @@ type request struct {
 	Claim    string  `json:"claim"`
 	Top      bool    `json:"top"`
 	Final    bool    `json:"final"`
+	Ahead    bool    `json:"ahead"`
 	Compress bool    `json:"compress"`
 	Streams  int     `json:"streams"`
 	Dial     string  `json:"dial"`
@@ -111,7 +112,7 @@ func (m *mover) carryOut(ctx context.Context, asked request, tell func(progress)
 			}
 		}, tell, func(ctx context.Context) (any, error) { return copying.run(ctx) })
 	case "verify":
-		verifying := &verifying{mover: m, claim: asked.Claim, root: m.volume(asked.Claim), top: asked.Top}
+		verifying := &verifying{mover: m, claim: asked.Claim, root: m.volume(asked.Claim), top: asked.Top, ahead: asked.Ahead}
 		return m.alone(ctx, asked.Claim, nil, func() progress {
 			return progress{FilesDone: verifying.files.Load(), BytesDone: verifying.hashed.Load()}
 		}, tell, func(ctx context.Context) (any, error) { return verifying.run(ctx) })

@@ -95,12 +95,26 @@ func (c *copying) rsync(ctx context.Context, files []entry) error {
 		return nil
 	}
 	if err != nil {
-		return c.rsyncFailure(err, words.String())
+		found := rsyncFailure(err, words.String())
+		if found.Kind == "full" {
+			c.sizes(ctx, found)
+		}
+		return found
 	}
 	return nil
 }
 
-func (c *copying) rsyncFailure(err error, words string) error {
+// sizes asks the other end how large its disk is, which rsync does not tell.
+func (c *copying) sizes(ctx context.Context, full *failure) {
+	asking := &orders{mover: c.mover, claim: c.claim}
+	defer asking.close()
+	var told *failure
+	if errors.As(asking.do(ctx, operation{Kind: 'f'}), &told) {
+		full.Free, full.Size = told.Free, told.Size
+	}
+}
+
+func rsyncFailure(err error, words string) *failure {
 	lines := strings.Split(strings.TrimSpace(words), "\n")
 	found := &failure{Kind: "failed", Message: fmt.Sprintf("rsync: %v: %s", err, strings.Join(lines[max(0, len(lines)-3):], "; "))}
 	var exit *exec.ExitError

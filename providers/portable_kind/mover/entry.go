@@ -28,6 +28,9 @@ type entry struct {
 	Allocated int64  // bytes on disk
 	Sum       []byte // SHA-256 of a file's content, where it was asked for
 	Failed    string // at the end of a listing: why it is not whole
+
+	node  inode // these two stay at this end
+	ctime int64 // nanoseconds since the epoch
 }
 
 func (e *entry) size() int64 {
@@ -57,7 +60,7 @@ func look(root, path string) (entry, inode, uint64, error) {
 	}
 	found := entry{
 		Path: path, Type: types[stat.Mode&unix.S_IFMT], Mode: stat.Mode & 0o7777, UID: stat.Uid, GID: stat.Gid,
-		Mtime: stat.Mtim.Nano(), Allocated: stat.Blocks * 512,
+		Mtime: stat.Mtim.Nano(), Allocated: stat.Blocks * 512, node: inode{stat.Dev, stat.Ino}, ctime: stat.Ctim.Nano(),
 	}
 	switch found.Type {
 	case 'f':

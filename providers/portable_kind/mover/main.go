@@ -62,6 +62,9 @@ func serve(arguments []string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	mover := &mover{role: *role, root: volumes, forwardTo: *to, running: map[string]*run{}}
+	if *role == "source" { // on the target nobody else writes
+		mover.known.settled = writtenBack
+	}
 	mover.tunnel = newTunnel(*role, config, mover.accept)
 	errs := make(chan error, 4)
 	go func() { errs <- mover.tunnel.listen(ctx, fmt.Sprintf(":%d", peerPort)) }()

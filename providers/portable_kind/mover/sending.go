@@ -121,7 +121,7 @@ func (c *copying) work(ctx context.Context, queue <-chan []operation) error {
 	case err := <-ended:
 		return err
 	case <-ctx.Done():
-		return ctx.Err()
+		return context.Cause(ctx)
 	}
 }
 
@@ -139,7 +139,7 @@ func (c *copying) send(ctx context.Context, out *sender, queue <-chan []operatio
 			select {
 			case batch, more = <-queue:
 			case <-ctx.Done():
-				return ctx.Err()
+				return context.Cause(ctx)
 			}
 		}
 		if !more {

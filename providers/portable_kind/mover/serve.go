@@ -21,6 +21,7 @@ type mover struct {
 	forwardTo string
 	tunnel    *tunnel
 
+	known   remembered
 	mutex   sync.Mutex
 	running map[string]*run // by claim
 }

@@ -19,7 +19,10 @@ func (m *mover) list(greeting hello, stream io.Writer) error {
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
 	out := newListSender(stream)
-	walk := &walking{root: m.volume(greeting.Claim), withTop: greeting.Top, hashed: greeting.Hashed}
+	walk := &walking{root: m.volume(greeting.Claim), withTop: greeting.Top}
+	if greeting.Hashed {
+		walk.known = &m.known
+	}
 	digest := sha256.New()
 	for found, err := range walk.walk(ctx) {
 		if err != nil {
@@ -38,6 +41,7 @@ func (m *mover) list(greeting hello, stream io.Writer) error {
 type verified struct {
 	Files       int64    `json:"files"`
 	Bytes       int64    `json:"bytes"`
+	Known       int64    `json:"known"` // bytes that the next proof need not read, if nobody changes them
 	Digest      string   `json:"digest"`
 	Differences []string `json:"differences"`
 }
@@ -48,6 +52,7 @@ type verifying struct {
 	claim    string
 	root     string
 	top      bool
+	ahead    bool // while the app serves: files may vanish meanwhile
 	hashed   atomic.Int64
 	files    atomic.Int64
 	found    verified
@@ -84,7 +89,7 @@ func (v *verifying) run(ctx context.Context) (verified, error) {
 }
 
 func (v *verifying) compare(ctx context.Context, theirs *listing) error {
-	walk := &walking{root: v.root, withTop: v.top, hashed: true}
+	walk := &walking{root: v.root, withTop: v.top, known: &v.mover.known, vanished: v.ahead}
 	alone := func(there *entry) error { v.note(there.Path, "only on the target"); return nil }
 	for mine, err := range walk.walk(ctx) {
 		if err != nil {
@@ -134,6 +139,9 @@ func (v *verifying) count(e *entry) {
 		v.found.Bytes += e.size()
 		v.files.Add(1)
 		v.hashed.Add(e.size())
+		if e.Type == 'f' && e.Leader == "" && v.mover.known.of(e) != nil {
+			v.found.Known += e.Size
+		}
 	}
 }
 

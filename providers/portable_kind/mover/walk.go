@@ -16,8 +16,8 @@ import (
 // walking lists a volume in order: each folder before what is in it, names sorted by their bytes.
 type walking struct {
 	root    string
-	withTop bool // the volume's own folder too: only root can set its attributes, and else they are the kubelet's
-	hashed  bool
+	withTop bool        // the volume's own folder too: only root can set its attributes, and else they are the kubelet's
+	known   *remembered // files come with the sum of their content, read or known
 	// vanished: names that go away meanwhile are left out; else they end the walk
 	vanished bool
 	leaders  map[inode]string
@@ -26,7 +26,7 @@ type walking struct {
 // walk yields every entry in order, of files with the sum of their content where that is asked for. An error is the last.
 func (w *walking) walk(ctx context.Context) iter.Seq2[*entry, error] {
 	w.leaders = map[inode]string{}
-	if w.hashed {
+	if w.known != nil {
 		return w.sums(ctx)
 	}
 	return func(yield func(*entry, error) bool) {
@@ -72,6 +72,9 @@ func (w *walking) sums(ctx context.Context) iter.Seq2[*entry, error] {
 		}()
 		for next := range out {
 			<-next.ready
+			if w.vanished && errors.Is(next.err, unix.ENOENT) {
+				continue
+			}
 			if !yield(next.entry, next.err) {
 				return
 			}
@@ -91,7 +94,11 @@ func put[T any](ctx context.Context, to chan<- T, next T) bool {
 func (w *walking) sum(jobs <-chan *summed) {
 	buffer := make([]byte, chunkSize)
 	for job := range jobs {
-		job.Sum, job.err = sum(w.root+"/"+job.Path, buffer)
+		if job.Sum = w.known.of(job.entry); job.Sum == nil {
+			if job.Sum, job.err = sum(w.root+"/"+job.Path, buffer); job.err == nil {
+				w.known.keep(job.entry, job.Sum)
+			}
+		}
 		close(job.ready)
 	}
 }

@@ -21,8 +21,13 @@ type hello struct {
 }
 
 // operation changes the target. A file's content follows it as chunks, closed by a last one.
+//
+//	e  make the entry            t  mark it as outdated
+//	m  make its attributes so    s  have everything on disk
+//	h  make the hard link        f  say how full the disk is, as a failure does
+//	x  remove it                 .  the end
 type operation struct {
-	Kind    byte // e(nsure), m(etadata), h(ard link), x (remove), t (mark as outdated), s(ync the disk), . (the end)
+	Kind    byte
 	Entry   entry
 	Replace bool // what is there is of another kind and goes first
 	Ack     bool // the sender waits for the reply
