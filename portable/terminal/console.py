@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import IO
 
 from rich.console import Console
+from rich.text import Text
 from rich.theme import Theme
 
 # A pipe or a log has no width: nothing is wrapped or cut for it.
@@ -93,6 +94,15 @@ def when(at: str) -> str:
 def count(number: int, singular: str, plural: str = "") -> str:
     """ "1 error", "2 errors"."""
     return f"{number:,} {singular if number == 1 else plural or singular + 's'}"
+
+
+def beside(console: Console, lead: Text, words: str | Text, style: str = "") -> Text:
+    """`words` after `lead`; what does not fit into the console's width goes on below its own beginning."""
+    text = words if isinstance(words, Text) else Text("\n").join(Text(printable(each)) for each in words.splitlines())
+    rows = text.wrap(console, max(console.width - lead.cell_len, 20))
+    for row in rows:
+        row.stylize_before(style)
+    return lead + Text("\n" + " " * lead.cell_len).join(rows)
 
 
 def printable(text: str) -> str:

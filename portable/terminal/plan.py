@@ -10,7 +10,8 @@ from typing import Any, Protocol
 from rich.console import Console
 from rich.text import Text
 
-from portable.terminal.console import glyphs, printable
+from portable.compile.names import DIGEST_ANNOTATION
+from portable.terminal.console import beside, glyphs, printable
 from portable.terminal.state import object_label
 
 _SIGNS = {"create": ("+", "add"), "update": ("~", "change"), "replace": ("-/+", "change"), "delete": ("-", "remove")}
@@ -70,7 +71,7 @@ def print_plan(
         if lines:
             console.print(Text(f"\n{heading}", "quiet"))
         for line in lines:
-            console.print(Text().append(f"  {signs.bullet} ", "quiet").append(printable(line)))
+            console.print(beside(console, Text(f"  {signs.bullet} ", "quiet"), line))
     if missing:
         console.print(Text("\nSecrets without a value (`portable secret set NAME`)", "warn"))
     for name in missing:
@@ -99,10 +100,16 @@ def _change(console: Console, change: Change, whole: bool) -> Text:
     text = Text().append(f"{sign:>4} ", style).append(object_label(change.type, change.name), style)
     if change.operation in ("create", "delete"):
         return text
-    for field in change.fields:
-        text.append(f"\n       {field.path}", "none")
-        text.append(_field(console, field, whole))
+    for field in _told(change.fields, whole):
+        drawn = Text(field.path).append(_field(console, field, whole))
+        text.append("\n").append(beside(console, Text(" " * 7), drawn))
     return text
+
+
+def _told(fields: Sequence[FieldChange], whole: bool) -> Sequence[FieldChange]:
+    """A pod's digest changes with anything else in it, which tells more; where it is alone, it is what changed."""
+    others = [field for field in fields if not field.path.endswith(f"[{DIGEST_ANNOTATION}]")]
+    return fields if whole else others or fields
 
 
 def _field(console: Console, field: FieldChange, whole: bool) -> Text:
@@ -122,7 +129,7 @@ def _lines(console: Console, before: str, after: str) -> Text:
     for line in list(diff)[2:]:
         shown = glyphs(console).ellipsis if line.startswith("@@") else printable(line)
         style = {"+": "add", "-": "remove"}.get(line[:1], "quiet")
-        text.append(f"\n         {shown}", style)
+        text.append(f"\n  {shown}", style)
     return text or Text("  (line ends only)", "quiet")
 
 

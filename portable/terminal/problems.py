@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from portable.errors import Problem
-from portable.terminal.console import count, glyphs, printable
+from portable.terminal.console import beside, count, glyphs, printable
 
 
 def print_problems(console: Console, problems: Sequence[Problem]) -> None:
@@ -32,7 +32,7 @@ def _problem(console: Console, problem: Problem) -> Text:
     signs = glyphs(console)
     for label, value in (("at", problem.path), ("expected", problem.expected), ("hint", problem.hint)):
         if value:
-            text.append(_labelled(f"{signs.arrow} {label}: ", value))
+            text.append("\n").append(beside(console, Text(f"  {signs.arrow} {label}: ", "quiet"), value))
     return text
 
 
@@ -40,14 +40,6 @@ def _place(problem: Problem) -> str:
     if not problem.line:
         return problem.file
     return f"{problem.file}:{problem.line}" + (f":{problem.column}" if problem.column else "")
-
-
-def _labelled(label: str, value: str) -> Text:
-    first, *rest = value.splitlines() or [""]
-    text = Text("\n  ").append(label, "quiet").append(printable(first))
-    for line in rest:
-        text.append("\n" + " " * (2 + cell_len(label)) + printable(line))
-    return text
 
 
 def _excerpt(console: Console, problem: Problem, style: str) -> Text:

@@ -78,6 +78,8 @@ def _revision(last: LastRevision) -> Text:
 
 def _details(workload: WorkloadStatus) -> Iterator[Text]:
     name = workload.name
+    if workload.earlier:
+        yield Text(f"{name}: {workload.earlier} ready of an earlier version", "quiet")
     if (scaler := workload.autoscaler) is not None:
         words = f"{name}: autoscaled, {scaler.current} of {scaler.wanted} wanted ({scaler.low} to {scaler.high})"
         yield Text(f"{words}  {', '.join(scaler.metrics)}", "quiet")

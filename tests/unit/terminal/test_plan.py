@@ -50,6 +50,30 @@ def test_a_plan_reads_like_a_diff() -> None:
     ]
 
 
+DIGEST = FieldChange("spec.template.metadata.annotations[portable.dev/digest]", "a1", "b2")
+GREETING = FieldChange("spec.template.spec.containers[main].env[GREETING].value", "Hello", "Good morning")
+
+
+def updated(*fields: FieldChange, **how: Any) -> list[str]:
+    return shown(Change("app", "update", DEPLOYMENT, "Deployment/web", fields), **how)[4:-2]
+
+
+def test_a_digest_is_told_where_it_alone_changes() -> None:
+    assert [line.split()[0] for line in updated(DIGEST, GREETING)] == [GREETING.path]
+    assert [line.split()[0] for line in updated(DIGEST)] == [DIGEST.path]
+    assert [line.split()[0] for line in updated(DIGEST, GREETING, whole=True)] == [DIGEST.path, GREETING.path]
+
+
+def test_what_does_not_fit_goes_on_below_its_beginning() -> None:
+    assert updated(GREETING, width=70) == [
+        "       spec.template.spec.containers[main].env[GREETING].value",
+        '       "Hello"  => "Good morning"',
+    ]
+    (first, second) = [line for line in shown(notes=["of a note " * 8], width=60) if "of a note" in line]
+    assert (first[:4], second[:4]) == ("  • ", "    ")
+    assert max(len(first), len(second)) <= 60
+
+
 def test_objects_that_are_no_kubernetes_objects_are_named_with_their_kind() -> None:
     screen = Screen()
     print_plan(

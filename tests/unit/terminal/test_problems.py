@@ -120,3 +120,20 @@ def test_an_error_has_detail_and_fix_below_it() -> None:
     screen = Screen()
     print_failure(screen.console, PortableError("it broke", detail="first\nsecond", fix="do this\nthen that"))
     assert screen.lines == ["error: it broke", "  first", "  second", "  → do this", "    then that"]
+
+
+def test_on_a_narrow_terminal_each_part_of_a_failure_stays_a_block() -> None:
+    hint = "see the last lines of the log; test the image by itself"
+    cause = Cause("web", "CrashLoop", "container main crashes: exit code 3 (2 times)", hint=hint)
+    screen = Screen(40)
+    print_failure(screen.console, RolloutFailed([cause], fix="rolled back: web back at revision 3"))
+    assert screen.lines == [
+        "✗ web  CrashLoop",
+        "  container main crashes: exit code 3 (2",
+        "  times)",
+        "  → see the last lines of the log; test",
+        "    the image by itself",
+        "",
+        "error: not ready: web",
+        "  → rolled back: web back at revision 3",
+    ]

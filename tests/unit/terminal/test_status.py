@@ -19,11 +19,11 @@ STATUS = Status(
     "kind",
     "portable",
     "shop",
-    (
-        WorkloadStatus("web", "Deployment", "ready", 2, 2, (BUILT,), 0, 90.0),
-        WorkloadStatus("api-of-the-shop", "Deployment", "waiting", 0, 1, (PINNED,), 12, 4000.0),
+    workloads=(
+        WorkloadStatus("web", "Deployment", "ready", 2, 2, images=(BUILT,), age=90.0),
+        WorkloadStatus("api-of-the-shop", "Deployment", "waiting", 0, 1, images=(PINNED,), restarts=12, age=4000.0),
     ),
-    (),
+    routes=(),
 )
 
 
