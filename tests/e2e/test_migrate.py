@@ -182,7 +182,7 @@ def test_an_app_that_keeps_nothing_moves_with_no_request_lost(there: World, say:
         refused = app.migrate(SOURCE, TARGET, "--share", "10", code=2).error()
         assert "no weighted records" in refused["message"], "not at this DNS service"
         assert len(app.pods(SOURCE)) == len(app.pods(TARGET)) == 2, "both sides may serve, until it goes on or back"
-        result = app.migrate("resume").events()[-1]
+        result = app.run("migrate", "resume", "--watch", "2", "--output", "json").events()[-1]
         time.sleep(2)
     assert (result["phase"], result["home"]["cloud"]) == ("committed", TARGET.replace("gke", "gcp"))
     said = record.summary()
