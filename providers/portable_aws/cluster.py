@@ -48,6 +48,8 @@ class ClusterResource:
         _require_same_shape(outputs, new)
         changes = [key for key, value in _wanted(new).items() if outputs.get(key) != value]
         if versions.is_upgrade(outputs["cluster"], outputs["version"], new["version"]):
+            with explained(self._sdk):
+                versions.chosen(self._sdk, new["region"], new["version"])  # else a plan would promise it
             changes.append("version")
         return Diff(changes=tuple(changes))
 

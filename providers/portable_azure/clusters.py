@@ -41,6 +41,9 @@ class ManagedCluster:
         """Raises ProviderError for what would need another cluster: its place, its mode, an older version."""
         scope.stay(outputs, new)
         _stay_in_mode(outputs, new)
+        if versions.older(outputs["version"], new["version"]):
+            with told(f"looking for Kubernetes {new['version']}"):
+                versions.choose(self._session, new["location"], new["version"])  # else a plan would promise it
         changes = [
             *settings.differing(outputs.get("settings", {}), body.cluster_settings(new)),
             *(["version"] if versions.steps(str(outputs.get("lowest", "")), new["version"]) else []),

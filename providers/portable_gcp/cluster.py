@@ -44,6 +44,9 @@ class Cluster:
             changes.append("labels")
         if not versions.satisfied(new["version"], outputs.get("version", "")):
             versions.minors_between(outputs["version"], new["version"])
+            # else a plan would promise it
+            place = place_of(new)
+            versions.choose(new["version"], versions.offered(self._google, place), place.region)
             changes.append("version")
         return Diff(tuple(changes))
 

@@ -75,6 +75,8 @@ def test_versions_that_are_no_way(world: World) -> None:
     assert "cannot go back to 1.33" in said
     assert 'set cluster.version to "1.34"' in said
     assert "1.34" in words(lambda: world.up(replace(SHOP, version="1.38")))
+    newer = world.provider().cluster(replace(SHOP, version="1.35"))
+    assert "does not offer Kubernetes 1.35" in words(lambda: world.stack().preview(newer)), "a plan says so too"
 
 
 @pytest.mark.parametrize(

@@ -84,6 +84,9 @@ def test_a_version_that_is_not_offered_is_named_with_those_that_are(bench: Bench
     assert error.message == "AKS does not offer Kubernetes 1.99 in westeurope"
     assert error.detail == "there is: 1.30, 1.31, 1.32, 1.33"
     assert bench.service.clusters == {}
+    bench.up(AUTOMATIC)
+    newer = bench.plugin().cluster(replace(AUTOMATIC, version="1.99"))
+    assert refused(lambda: bench.stack().preview(newer)).message == error.message, "a plan says so too"
 
 
 def test_another_operation_under_way_is_waited_for(bench: Bench) -> None:

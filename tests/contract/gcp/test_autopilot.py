@@ -131,6 +131,9 @@ def test_a_version_that_is_not_offered_is_refused_with_those_that_are(google: Wo
     with pytest.raises(ProviderError, match=r"does not offer Kubernetes 1\.29 in europe-west1") as caught:
         google.up(Cluster(name="shop", version="1.29"))
     assert "1.34, 1.33, 1.32, 1.31" in caught.value.detail
+    google.up(Cluster(name="shop"))
+    with pytest.raises(ProviderError, match=r"does not offer Kubernetes 1\.99"):  # a plan says so too
+        google.preview(Cluster(name="shop", version="1.99"))
 
 
 def test_an_upgrade_goes_one_minor_at_a_time(google: World) -> None:
