@@ -31,7 +31,7 @@ from portable.rollout.diagnose import diagnose
 from portable.rollout.hints import with_log
 from portable.rollout.progress import progress
 from portable.rollout.revisions import RevisionStatus, last_of
-from portable.rollout.view import Snapshot, View, digest_of
+from portable.rollout.view import Snapshot, View, digest_of, is_ready
 from portable.target import Request, Target, compile_target, connect, open_target
 
 _KINDS = {
@@ -51,7 +51,7 @@ _CONTROLLERS = ("Deployment", "StatefulSet", "Job", "CronJob")
 
 @dataclass(frozen=True)
 class WorkloadStatus:
-    """`age`: seconds since the newest version was made. `detail`: what it waits for, or when a cron job ran last.
+    """`ready` pods of the newest version, `earlier` ones of versions before it. `age`: seconds since it was made. `detail`: what it waits for, or when a cron job ran last.
 
     `state` "absent": in the spec, not in the cluster; "extra": in the cluster, not in the spec any more.
     """
@@ -61,6 +61,7 @@ class WorkloadStatus:
     state: Literal["ready", "waiting", "failing", "absent", "extra"]
     ready: int = 0
     wanted: int = 0
+    earlier: int = 0
     images: tuple[str, ...] = ()
     restarts: int = 0
     age: float | None = None
@@ -197,6 +198,7 @@ def _workload_status(view: View, in_spec: bool, diagnosed: Callable[[View], Caus
         state=state,
         ready=now.ready,
         wanted=now.wanted,
+        earlier=sum(is_ready(pod) and "deletionTimestamp" not in pod["metadata"] for pod in view.leaving),
         images=tuple(dict.fromkeys(_images(controller))),
         restarts=sum(_restarts(pod) for pod in view.pods),
         age=_age((view.maker or controller)["metadata"]["creationTimestamp"]),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from portable.status import Status, WorkloadStatus
@@ -49,3 +51,10 @@ def test_names_and_numbers_stay_on_one_line(width: int) -> None:
     lines = shown(width)
     assert any(" ".join(line.split()).startswith("· api-of-the-shop 0/1 12 1h 06m") for line in lines), lines
     assert max(map(len, lines)) <= width
+
+
+def test_what_serves_while_a_new_version_does_not_is_said() -> None:
+    screen = Screen(100)
+    waiting = replace(STATUS.workloads[1], earlier=2)
+    print_status(screen.console, replace(STATUS, workloads=(waiting,)))
+    assert "api-of-the-shop: 2 ready of an earlier version" in screen.lines
