@@ -48,7 +48,9 @@ class Leftover:
 class Sweep(Protocol):
     """Optional: what carries a cluster's tags and was left behind by controllers or broken-off calls is found and removed."""
 
-    def leftovers(self, cluster: Cluster) -> Sequence[Leftover]: ...
+    def leftovers(self, cluster: Cluster) -> Sequence[Leftover]:
+        """In the order in which they can be removed. Of a cluster that is there, whoever made it, its data alone."""
+        ...
 
     def remove(self, cluster: Cluster, leftover: Leftover, emit: Emit) -> str:
         """Empty when it is gone, else why it could not be removed, in words."""
