@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -32,13 +33,16 @@ Groups: TypeAlias = Sequence[tuple[Path, Path]]
 def groups(uids: Sequence[str]) -> Groups:
     one = (_TOP / "cgroup.controllers").exists()
     processor, memory = (_TOP, _TOP) if one else (_TOP / "cpuacct", _TOP / "memory")
-    found: list[tuple[Path, Path]] = []
-    for uid in uids:
-        name = f"**/*pod{uid.replace('-', '_')}*.slice"
-        found += zip(sorted(processor.glob(name)), sorted(memory.glob(name)), strict=True)
+    found = list(zip(_slices(processor, uids), _slices(memory, uids), strict=True))
     if not found:
         raise RuntimeError(f"no control group of the pods {', '.join(uids)} on this machine")
     return found
+
+
+def _slices(top: Path, uids: Sequence[str]) -> list[Path]:
+    """Not by glob, which fails on groups of others that go meanwhile."""
+    ends = tuple(f"pod{uid.replace('-', '_')}.slice" for uid in uids)
+    return sorted(Path(folder) / name for folder, names, _ in os.walk(top) for name in names if name.endswith(ends))
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -136,6 +137,7 @@ def _turn(bench: Bench, data: Data, name: str) -> None:
     found = sum(len(names) for _, _, names in os.walk(bench.moved.targets[CLAIM]))
     if found != data.files:
         raise RuntimeError(f"{name}: {found} of {data.files} files arrived")
+    print(f"{data}: {name}: {figures[0].seconds:.1f} s", file=sys.stderr, flush=True)  # all of it takes minutes
     bench.taken.setdefault((data, name), []).append(figures[0])
     began = time.monotonic()
     if way.again is not None:

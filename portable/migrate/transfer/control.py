@@ -32,7 +32,7 @@ class Mover:
 
 
 class MoverError(Exception):
-    """What a mover could not do. `kind`: disconnected, full, permission, changed, empty or failed."""
+    """What a mover could not do. `kind`: disconnected, full, permission, changed, empty, missing or failed."""
 
     def __init__(self, kind: str, message: str, path: str = "", free: int = 0, size: int = 0) -> None:
         super().__init__(message)
