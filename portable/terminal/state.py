@@ -67,6 +67,7 @@ class State:
 
     def __init__(self) -> None:
         self._open: list[Stage] = []
+        self._failed = ""  # what was under way when the innermost step failed
 
     def apply(self, event: Event, now: float) -> tuple[Stage | None, Part | None]:
         match event:
@@ -88,8 +89,8 @@ class State:
 
     @property
     def doing(self) -> str:
-        """What is under way, in words, for an error that comes unexpected."""
-        return ": ".join(stage.title for stage in self._open)
+        """What is under way in words, or was when it failed: for an interruption, and for an error that comes unexpected."""
+        return ": ".join(stage.title for stage in self._open) or self._failed
 
     def _step(self, event: Step, now: float) -> Stage:
         stage = next((stage for stage in reversed(self._open) if stage.name == event.name), None)
@@ -103,6 +104,7 @@ class State:
             stage.detail = event.detail or stage.detail
             return stage
         stage.status, stage.detail = event.status, event.detail
+        self._failed = (self._failed or self.doing) if event.status == "failed" else ""
         if stage.ended:
             stage.seconds = event.seconds if event.seconds is not None else now - stage.started
             # What began within it and never ended has ended with it.
@@ -114,6 +116,7 @@ class State:
         if stage.parent is not None:
             stage.parent.children.append(stage)
         self._open.append(stage)
+        self._failed = ""
         return stage
 
     def _resource(self, event: ResourceEvent, now: float) -> tuple[Stage, Part]:

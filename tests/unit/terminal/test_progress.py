@@ -9,6 +9,7 @@ import pytest
 
 from portable.errors import Cause
 from portable.events import Event, Notice, ResourceEvent, Step, WorkloadEvent
+from portable.steps import step
 from portable.terminal.progress import Live, Written, json_lines, log_lines, progress
 from portable.terminal.state import State
 from tests.unit.terminal.screens import Screen, terminal
@@ -128,6 +129,20 @@ def test_progress_of_an_unknown_step_is_a_detail_of_the_running_one() -> None:
     (outer,) = state.running
     assert outer.detail == "waiting"
     assert outer.children == []
+
+
+def test_doing_still_names_what_failed_once_the_error_has_left_every_step() -> None:
+    state = State()
+
+    def emit(event: Event) -> None:
+        state.apply(event, 0.0)
+
+    with pytest.raises(KeyboardInterrupt), step(emit, "up", "app shop"), step(emit, "wait", "waiting for web"):
+        raise KeyboardInterrupt
+    assert state.doing == "app shop: waiting for web"
+    with step(emit, "again", "trying again"):
+        assert state.doing == "trying again"
+    assert state.doing == ""
 
 
 def test_doing_names_what_runs() -> None:
