@@ -15,7 +15,7 @@ def explain(sides: Sides, claim: str, error: MoverError) -> ClusterError:
         case "full":
             return ClusterError(
                 f"the volume {claim} of the target is full",
-                detail=f"{where} ({_mib(error.size)} large, {_mib(error.free)} free, on {sides.target})",
+                detail=f"{where} ({_room(error)}on {sides.target})",
                 fix=f"give it more room (`size` of its resource in the spec, then `portable up` on the source), {_KEPT}",
             )
         case "disconnected":
@@ -44,6 +44,10 @@ def explain(sides: Sides, claim: str, error: MoverError) -> ClusterError:
             )
         case _:
             return ClusterError(f"{claim} could not be copied", detail=where, fix=f"mend what is named here, {_KEPT}")
+
+
+def _room(error: MoverError) -> str:
+    return f"{_mib(error.size)} large, {_mib(error.free)} free, " if error.size else ""
 
 
 def _mib(count: int) -> str:
