@@ -59,7 +59,10 @@ def from_manifests(files: Sequence[Path], *, name: str = "") -> Draft:
     draft = Draft(name)
     found = read(files, draft)
     if not found.everything:
-        raise UsageError("there are no Kubernetes objects in " + ", ".join(map(str, files)))
+        raise UsageError(
+            "there are no Kubernetes objects in " + ", ".join(map(str, files)),
+            fix="name manifests; a compose file is taken over by `portable import compose`, a Score file by `portable import score`",
+        )
     draft.name = label(name or _app_name(found, files))
     whole = found.everything[0].section("")
     with shaped(whole, "an object"):
