@@ -113,7 +113,7 @@ def test_the_side_that_was_left_is_fenced_and_names_the_line(shop: MovingApp) ->
         assert shop.run(*command, "--output", "json", code=1).code == 1, command
 
 
-@drawn(0, 3)
+@drawn(0, 4)
 def test_it_comes_back_with_what_was_written_meanwhile(shop: MovingApp, say: Say) -> None:
     before = objects(shop.places[TARGET].kube, shop.namespace)
     shop.upload(TARGET, "meanwhile", b"written on the target")
@@ -128,7 +128,7 @@ def test_it_comes_back_with_what_was_written_meanwhile(shop: MovingApp, say: Say
     assert after.keys() == before.keys()
 
 
-@drawn(0, 3)
+@drawn(0, 4)
 def test_finalize_leaves_nothing_there(shop: MovingApp) -> None:
     result = shop.run("migrate", "finalize", "--yes", "--keep-cluster", "--output", "json").events()[-1]
     assert result["phase"] == "finalized"
@@ -160,7 +160,7 @@ def give_short_ttl(app: MovingApp, there: World) -> None:
     ledger.write(kube, app.namespace, {}, entries)
 
 
-@drawn(1, 3)
+@drawn(3, 4)
 def test_an_app_that_keeps_nothing_moves_with_no_request_lost(there: World, say: Say) -> None:
     """Its clients all have the old DNS answer, from the first moment to the last."""
     host = f"plain.{ZONE}"
@@ -268,7 +268,7 @@ def test_going_back_needs_no_target(faulty: Faulty) -> None:
     faulty.arrived(faulty.resume(), "the target lost at the start")
 
 
-@drawn(0, 3)
+@drawn(1, 4)
 def test_two_operators(faulty: Faulty) -> None:
     """The second is refused, by the name of the first."""
     first = faulty.app.start(faulty.at, faulty.to, "--stage", "--yes")
@@ -280,7 +280,7 @@ def test_two_operators(faulty: Faulty) -> None:
     assert code == 0, events[-1]
 
 
-@drawn(0, 3)
+@drawn(1, 4)
 @pytest.mark.parametrize("step", STEPS if soak.SOAK else ("any",))
 def test_killed_at_a_step_it_goes_on(faulty: Faulty, step: str, chosen: random.Random, say: Say) -> None:
     name = chosen.choice(STEPS) if step == "any" else step
@@ -293,7 +293,7 @@ def test_killed_at_a_step_it_goes_on(faulty: Faulty, step: str, chosen: random.R
     faulty.arrived(result, f"killed at {name}")
 
 
-@drawn(1, 3)
+@drawn(2, 4)
 def test_abort_leaves_the_source_as_it_was(faulty: Faulty) -> None:
     """From a side that was never left, or been left: nothing of the migration stays."""
     app = faulty.app
