@@ -27,7 +27,7 @@ from tests.buildkit import REMOTE, buildkit
 from tests.packages import need
 from tests.registries import LocalRegistry, registry
 
-pytestmark = pytest.mark.contract
+pytestmark = [pytest.mark.contract, pytest.mark.timeout(1800)]  # BuildKit itself may have to be built
 PUBLIC = "docker.io/library/redis:7"
 # Builder -> its program. BuildKit takes minutes to be built itself: whole runs only.
 BUILDERS: Mapping[str, str] = {"buildah": "buildah", "buildkit": "buildctl", "buildx": "docker"}
@@ -76,9 +76,7 @@ def with_buildkit() -> Iterator[Mapping[str, str]]:
 
 
 @pytest.fixture(params=list(BUILDERS)[: soak.size(1, 3)])
-def program(
-    request: pytest.FixtureRequest, with_buildkit: Mapping[str, str], monkeypatch: pytest.MonkeyPatch
-) -> str:
+def program(request: pytest.FixtureRequest, with_buildkit: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) -> str:
     """The program of the builder that the test builds with."""
     builder = request.param
     found = {"PORTABLE_BUILDER": "docker" if builder == "buildx" else builder}

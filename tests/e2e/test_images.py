@@ -27,7 +27,7 @@ from tests.e2e.conftest import ROOT, AppUnderTest, app
 from tests.e2e.promises import Table
 from tests.packages import need
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]  # BuildKit itself may have to be built
 HELLO = ROOT / "examples" / "hello" / "build" / "hello"
 SMALL = {"requests": {"cpu": "10m", "memory": "16Mi"}}
 PORTS = {"ports": {"http": {"port": 80, "targetPort": 8080}}}
