@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from portable.cli.asking import confirmation, require_terminal
-from portable.cli.options import ENVIRONMENT, KUBERNETES_PROVIDER, SPEC_FILE, STATE, command
+from portable.cli.migrate_options import YES, choices, ends_options, limits
+from portable.cli.options import command
 from portable.cli.session import Session
 from portable.errors import UsageError
 
@@ -40,7 +40,7 @@ class Migrate(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Options may stand before the ends: they are not the group's."""
-        if args and args[0].startswith("-") and args[0] != "--help":
+        if args and args[0].startswith("-") and args[0] not in ctx.help_option_names:
             args = [_BEGIN, *args]
         return super().parse_args(ctx, args)
 
@@ -60,58 +60,12 @@ def migrate() -> None:
     """
 
 
-def _options(*, ends: bool, engine: bool = True) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """FROM and TO (`ends`: needed), -e, --file, --state: given to the command as `request` and `between`."""
-
-    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(function)
-        def call(*args: Any, source: str | None, destination: str | None, **kwargs: Any) -> Any:
-            from portable.target import Request
-
-            request = Request(
-                file=kwargs.pop("file"),
-                environment=kwargs.pop("environment"),
-                state=kwargs.pop("state"),
-                kubernetes_provider=kwargs.pop("kubernetes_provider", "auto"),
-            )
-            return function(*args, request=request, between=_between(request, source, destination), **kwargs)
-
-        made: Callable[..., Any] = call
-        if engine:
-            made = KUBERNETES_PROVIDER(made)
-        made = ENVIRONMENT(SPEC_FILE(STATE(made)))
-        made = click.argument("destination", metavar="TO" if ends else "[TO]", required=ends)(made)
-        return click.argument("source", metavar="FROM" if ends else "[FROM]", required=ends)(made)
-
-    return decorate
-
-
-_YES = click.option("--yes", "-y", is_flag=True, help="Do it without asking.")
-_WATCH = click.option(
-    "--watch", type=click.IntRange(min=0), default=15, show_default=True, help="Seconds to watch the target in traffic."
-)
-_JOBS = click.option(
-    "--wait-for-jobs", type=click.IntRange(min=0), default=600, show_default=True, help="Seconds for jobs that run."
-)
-_MOST = click.option(
-    "--max-downtime", type=click.IntRange(min=0), help="Seconds; where more is predicted, the source is not stopped."
-)
-
-_COMPARE = click.option(
-    "--compare",
-    type=click.IntRange(min=0),
-    default=60,
-    show_default=True,
-    help="Seconds for comparing the content of one replicated database; one that takes longer is known by its log alone.",
-)
-
-
 @command(
     _BEGIN,
     "portable migrate aws gcp -e prod --plan\nportable migrate aws gcp -e prod\n"
     "portable migrate start kind/one kind/two    # the same as `portable migrate kind/one kind/two`",
 )
-@_options(ends=True)
+@ends_options(ends=True)
 @click.option(
     "--plan", "only_plan", is_flag=True, help="Show what would move, what cannot and why, and how long it takes."
 )
@@ -125,11 +79,8 @@ _COMPARE = click.option(
     metavar="PERCENT",
     help="Let so much of the DNS answers lead to the target, and leave it at that until `resume` or `rollback`.",
 )
-@_MOST
-@_COMPARE
-@_WATCH
-@_JOBS
-@_YES
+@limits
+@YES
 @click.pass_obj
 def start(
     session: Session,
@@ -164,16 +115,13 @@ def start(
         confirm = (
             None if yes else _asking(session, progress, f"Move it to {between[1]}?" if mode == "full" else "Begin?")
         )
-        result = flow.migrate(request, between, emit=progress, mode=mode, confirm=confirm, options=_choices(options))
+        result = flow.migrate(request, between, emit=progress, mode=mode, confirm=confirm, options=choices(options))
     _tell(session, result)
 
 
 @command("resume", "portable migrate resume -e prod\nportable migrate resume aws gcp -e prod")
-@_options(ends=False)
-@_MOST
-@_COMPARE
-@_WATCH
-@_JOBS
+@ends_options(ends=False)
+@limits
 @click.pass_obj
 def resume(session: Session, request: Request, between: tuple[End, End] | None, **options: Any) -> None:
     """Go on with a migration that was broken off, from any machine.
@@ -183,12 +131,12 @@ def resume(session: Session, request: Request, between: tuple[End, End] | None, 
     from portable.migrate import flow
 
     with session.operation() as progress:
-        result = flow.resume(request, between, emit=progress, options=_choices(options))
+        result = flow.resume(request, between, emit=progress, options=choices(options))
     _tell(session, result)
 
 
 @command("status", "portable migrate status -e prod\nportable migrate status aws gcp -e prod --output json")
-@_options(ends=False, engine=False)
+@ends_options(ends=False, engine=False)
 @click.pass_obj
 def status(session: Session, request: Request, between: tuple[End, End] | None) -> None:
     """Show how far a migration is.
@@ -206,8 +154,8 @@ def status(session: Session, request: Request, between: tuple[End, End] | None) 
 
 
 @command("abort", "portable migrate abort -e prod --yes")
-@_options(ends=False)
-@_YES
+@ends_options(ends=False)
+@YES
 @click.pass_obj
 def abort(session: Session, request: Request, between: tuple[End, End] | None, yes: bool) -> None:
     """Give a migration up before traffic has moved.
@@ -225,13 +173,10 @@ def abort(session: Session, request: Request, between: tuple[End, End] | None, y
 
 
 @command("rollback", "portable migrate rollback -e prod --yes\nportable migrate rollback -e prod --discard")
-@_options(ends=False)
+@ends_options(ends=False)
 @click.option("--discard", is_flag=True, help="Go back without what was written since traffic moved.")
-@_WATCH
-@_JOBS
-@_MOST
-@_COMPARE
-@_YES
+@limits
+@YES
 @click.pass_obj
 def rollback(
     session: Session, request: Request, between: tuple[End, End] | None, discard: bool, yes: bool, **options: Any
@@ -257,15 +202,15 @@ def rollback(
             confirm=None if yes else _asking(session, progress, "Move it back?"),
             discard=discard,
             agree=agree,
-            options=_choices(options),
+            options=choices(options),
         )
     _tell(session, result)
 
 
 @command("finalize", "portable migrate finalize -e prod\nportable migrate finalize -e prod --yes --keep-cluster")
-@_options(ends=False)
+@ends_options(ends=False)
 @click.option("--keep-cluster", is_flag=True, help="Delete the app, keep the cluster.")
-@_YES
+@YES
 @click.pass_obj
 def finalize(
     session: Session, request: Request, between: tuple[End, End] | None, keep_cluster: bool, yes: bool
@@ -286,48 +231,6 @@ def finalize(
 
 for _each in (start, resume, status, abort, rollback, finalize):
     migrate.add_command(_each)
-
-
-def _between(request: Request, source: str | None, destination: str | None) -> tuple[End, End] | None:
-    """None where neither is named. Raises UsageError for one without the other, for unknown clouds, and for one place twice."""
-    if source is None:
-        return None
-    if destination is None:
-        raise UsageError(f"from {source} to where?", fix=f"name both ends: for example `portable migrate {source} gcp`")
-    ends = _end(request, source), _end(request, destination)
-    if ends[0] == ends[1]:
-        raise UsageError(
-            f"{source} and {destination} are the same cluster, {ends[0]}",
-            fix="name another cluster: for example "
-            f"`portable migrate {ends[0].cloud} {ends[0].cloud}/{ends[0].cluster}-2`",
-        )
-    return ends
-
-
-def _end(request: Request, words: str) -> End:
-    from dataclasses import replace
-
-    from portable.migrate.journal import End
-    from portable.target import open_target
-
-    cloud, slash, cluster = words.partition("/")
-    if not cloud or (slash and not cluster):
-        raise UsageError(f"{words!r} is no CLOUD or CLOUD/CLUSTER", fix="for example `gcp` or `gcp/shop-2`")
-    home = open_target(replace(request, cloud=cloud, cluster=cluster or None), images=False).home
-    return End(home.cloud, home.cluster)
-
-
-def _choices(options: dict[str, Any]) -> Any:
-    from portable.migrate.move import Options
-
-    most = options["max_downtime"]
-    return Options(
-        max_downtime=None if most is None else float(most),
-        watch=float(options["watch"]),
-        wait_for_jobs=float(options["wait_for_jobs"]),
-        share=options.get("share") or 0,
-        compare=float(options["compare"]),
-    )
 
 
 def _asking(session: Session, progress: Progress, words: str) -> Callable[[MigrationPlan], bool]:

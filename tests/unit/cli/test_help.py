@@ -68,6 +68,11 @@ def test_help_is_found_as_in_other_tools() -> None:
     )
 
 
+@pytest.mark.parametrize("group", ["migrate", "secret", "clusters"])
+def test_a_group_has_a_short_help_too(group: str) -> None:
+    assert "\nCommands:\n" in CliRunner().invoke(portable, [group, "-h"], obj=Session()).output
+
+
 def test_what_other_tools_call_it_leads_to_a_command_that_there_is() -> None:
     assert not set(elsewhere.COMMANDS) & {path[0] for path in COMMANDS}
     known = {" ".join(path[:depth]) for path in COMMANDS for depth in (1, 2)} | {"--version"}
