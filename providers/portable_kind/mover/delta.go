@@ -121,7 +121,7 @@ func rsyncFailure(err error, words string) *failure {
 	switch {
 	case strings.Contains(words, "No space left on device"), strings.Contains(words, "quota exceeded"):
 		found.Kind = "full"
-	case errors.As(err, &exit) && (exit.ExitCode() == 12 || exit.ExitCode() == 30 || exit.ExitCode() == 255):
+	case errors.As(err, &exit) && (exit.ExitCode() == 10 || exit.ExitCode() == 12 || exit.ExitCode() == 30 || exit.ExitCode() == 255):
 		found.Kind = "disconnected"
 	case strings.Contains(words, "Permission denied"), strings.Contains(words, "Operation not permitted"):
 		found.Kind = "permission"
