@@ -16,8 +16,10 @@ from typing import Any
 from portable.migrate.transfer import keys
 from portable_kind import docker
 from portable_kind.profile import MOVER_IMAGE
+from tests.soak import size
 
 CLAIM = "files"
+_PATIENCE = size(120, 600)  # seconds, for a whole copy
 
 
 @dataclass
@@ -32,7 +34,7 @@ class Movers:
     def ask(self, do: str, role: str = "source", **details: Any) -> dict[str, Any]:
         """The last answer: {"result": ...} or {"error": ...}; {} where the mover went away."""
         with self.asking(do, role, **details) as process:
-            out, errors = process.communicate(timeout=120)
+            out, errors = process.communicate(timeout=_PATIENCE)
         lines = out.splitlines()
         assert "no such" not in errors, errors
         return json.loads(lines[-1]) if lines and "progress" not in json.loads(lines[-1]) else {}

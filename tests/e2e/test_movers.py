@@ -5,26 +5,31 @@ from __future__ import annotations
 import os
 import random
 import shutil
+import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from portable_kind import docker
+from tests.benchmarks import page
 from tests.e2e.conftest import wait
 from tests.e2e.movers_in_docker import movers
 from tests.e2e.volumes_moving import USER, allocated, fill, fill_awkwardly, listing
-from tests.soak import SOAK
+from tests.soak import SOAK, size
 
 pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("movers_image")]
 
 BIG = 256 << 20
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "migrate-data.md"
 
 
-def write_big(path: Path) -> None:
+def write_big(path: Path, length: int = BIG) -> None:
     block = random.Random(7).randbytes(1 << 20)
     with path.open("wb") as file:
-        for number in range(BIG >> 20):
+        for number in range(length >> 20):
             file.write(number.to_bytes(8, "big") + block[8:])
 
 
@@ -117,13 +122,18 @@ def test_a_copy_that_was_disturbed_says_so_and_goes_on_where_it_was(disturbance:
 
 
 def test_a_full_disk_is_named_with_its_sizes(tmp_path: Path) -> None:
+    """By a file that is new, and by one that has grown, which goes another way."""
     with movers(tmp_path, target_size="20m") as pair:
-        write_big(pair.source / "big")
-        error = pair.ask("copy")["error"]
-        assert error["kind"] == "full"
-        assert error["path"] == "big"
-        assert error["size"] == 20 << 20
-        assert error.get("free", 0) < 1 << 20
+        write_big(pair.source / "grows", 4 << 20)
+        pair.result("copy", final=True)
+        write_big(pair.source / "grows", 64 << 20)
+        grown = pair.ask("copy")["error"]
+        (pair.source / "grows").rename(pair.source / "new")
+        for error, name in ((grown, "grows"), (pair.ask("copy")["error"], "new")):
+            assert error["kind"] == "full", error
+            assert name in error.get("path", "") + error["message"]
+            assert error["size"] == 20 << 20
+            assert error.get("free", 0) < 1 << 20
 
 
 def test_who_has_other_keys_is_not_let_in(tmp_path: Path) -> None:
@@ -136,20 +146,67 @@ def test_who_has_other_keys_is_not_let_in(tmp_path: Path) -> None:
         assert not listing(pair.target)
 
 
-def test_a_file_that_is_written_to_while_it_is_copied_is_whole_in_the_end(tmp_path: Path) -> None:
+@contextmanager
+def written_to(path: Path) -> Iterator[list[int]]:
+    """Somebody writes into the file until the block ends: the numbers of the blocks that were, one after the other."""
+    over, numbers = threading.Event(), random.Random(11)
+    written: list[int] = []
+
+    def write() -> None:
+        with path.open("r+b", buffering=0) as file:
+            while not over.wait(0.01):
+                number = numbers.randrange(path.stat().st_size >> 20)
+                file.seek(number << 20)
+                file.write(f"written meanwhile, {len(written)}".encode())
+                written.append(number)
+
+    writing = threading.Thread(target=write)
+    writing.start()
+    try:
+        yield written
+    finally:
+        over.set()
+        writing.join()
+
+
+def test_a_volume_is_whole_in_the_end_though_a_file_was_written_to_while_it_was_staged(
+    tmp_path: Path, say: Callable[[str], None]
+) -> None:
+    """In the soak with as much as a migration is promised for: more than 1 GiB, 100,000 small files, 512 MiB written to."""
+    files, each, big = size(1000, 100_000), 6000, size(96, 512) << 20
     with movers(tmp_path) as pair:
-        fill(pair.source, 200, 1000)
-        write_big(pair.source / "big")
-        copying = pair.run_until_bytes(1 << 20)
-        with (pair.source / "big").open("r+b") as file:
-            for at in range(0, BIG, 16 << 20):
-                file.seek(at)
-                file.write(b"written meanwhile")
-        (pair.source / "0001" / "000150").unlink()
-        out, _ = copying.communicate(timeout=60)
-        assert '"result"' in out.splitlines()[-1], out.splitlines()[-1]
-        pair.result("copy", final=True)
-        assert not pair.result("verify")["differences"]
+        fill(pair.source, files, each)
+        write_big(pair.source / "big", big)
+        with written_to(pair.source / "big") as written:
+            began = time.monotonic()
+            copying = pair.run_until_bytes(1 << 20)
+            (pair.source / "0001" / "000150").unlink()
+            out, _ = copying.communicate(timeout=600)
+            seeded = time.monotonic() - began
+            assert '"result"' in out.splitlines()[-1], out.splitlines()[-1]
+            pair.result("copy")
+        assert len(written) > 10, "nobody wrote while it was copied"
+        began = time.monotonic()
+        final = pair.result("copy", final=True)
+        proof = pair.result("verify")
+        stopped = time.monotonic() - began
+        assert not proof["differences"]
+        assert (proof["files"], proof["bytes"]) == (final["files"], final["bytes"]) == (files, (files - 1) * each + big)
+        peaks = {role: int(pair.result("status", role)["peak_memory"].split()[0]) >> 10 for role in pair.containers}
+        assert max(peaks.values()) < 128, f"MiB: {peaks}"
+        report(say, files, proof["bytes"], len(written), seeded, stopped, max(peaks.values()))
+
+
+def report(
+    say: Callable[[str], None], files: int, total: int, writes: int, seeded: float, stopped: float, peak: int
+) -> None:
+    head = ("files", "data", "writes meanwhile", "first copy", "last copy and proof", "peak memory of an end")
+    row = (f"{files:,}", f"{total >> 20:,} MiB", f"{writes:,}", f"{seeded:.1f} s", f"{stopped:.1f} s", f"{peak} MiB")
+    body = page.table(head, [row])
+    say(body)
+    if SOAK:
+        command = "PORTABLE_SOAK=1 pytest tests/e2e/test_movers.py"
+        page.rewrite("whole volume", body, command=command, page=PAGE)
 
 
 def test_memory_does_not_grow_with_the_data(tmp_path: Path) -> None:

@@ -22,8 +22,10 @@ import (
 
 const shellSocket = "/run/mover/shell.sock"
 
-// rsyncVanished: files were gone when their turn came.
-const rsyncVanished = 24
+const (
+	rsyncInputOutput = 11 // reading or writing failed; why may be known to the other end alone
+	rsyncVanished    = 24 // files were gone when their turn came
+)
 
 // delta sends changed files with several rsyncs at once, the big ones spread over them.
 func (c *copying) delta(ctx context.Context, files []entry) error {
@@ -96,21 +98,24 @@ func (c *copying) rsync(ctx context.Context, files []entry) error {
 	}
 	if err != nil {
 		found := rsyncFailure(err, words.String())
-		if found.Kind == "full" {
-			c.sizes(ctx, found)
+		if len(files) == 1 {
+			found.Path = files[0].Path
+		}
+		if found.Kind == "full" || exit != nil && exit.ExitCode() == rsyncInputOutput {
+			c.room(ctx, found)
 		}
 		return found
 	}
 	return nil
 }
 
-// sizes asks the other end how large its disk is, which rsync does not tell.
-func (c *copying) sizes(ctx context.Context, full *failure) {
+// room asks the other end how large its disk is, and whether it is full, which rsync does not tell.
+func (c *copying) room(ctx context.Context, found *failure) {
 	asking := &orders{mover: c.mover, claim: c.claim}
 	defer asking.close()
 	var told *failure
-	if errors.As(asking.do(ctx, operation{Kind: 'f'}), &told) {
-		full.Free, full.Size = told.Free, told.Size
+	if errors.As(asking.do(ctx, operation{Kind: 'f'}), &told) && (found.Kind == "full" || told.Free < deltaFrom) {
+		found.Kind, found.Message, found.Free, found.Size = "full", told.Message, told.Free, told.Size
 	}
 }
 
