@@ -64,6 +64,7 @@ def test_any_machine_can_go_on(moved: Moving) -> None:
     fill(moved.sources[CLAIM], 50, 1000)
     elsewhere = moved.again()
     assert elsewhere.seed(CLAIM).changed_files >= 50
+    assert elsewhere.read_ahead(CLAIM) == 0, "what has changed within two minutes is read again"
     assert elsewhere.prepare().name == "direct"
     assert elsewhere.final(CLAIM).sent_bytes < 200_000
 
