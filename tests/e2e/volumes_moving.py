@@ -193,9 +193,8 @@ def acl(entries: Sequence[tuple[int, int, int]]) -> bytes:
 
 
 def fill(root: Path, files: int, size: int, *, owner: int = USER, seed: int = 1) -> None:
-    """So many files of so many bytes each, a hundred to a folder."""
-    random_bytes = random.Random(seed)
-    block = random_bytes.randbytes(min(size, 1 << 20))
+    """So many files of so many bytes each, a hundred to a folder. Nothing repeats: compression must not gain by it."""
+    content = random.Random(seed)
     for number in range(files):
         folder = root / f"{number // 100:04}"
         if number % 100 == 0:
@@ -203,9 +202,8 @@ def fill(root: Path, files: int, size: int, *, owner: int = USER, seed: int = 1)
             os.chown(folder, owner, owner)
         file = folder / f"{number:06}"
         with file.open("wb") as out:
-            out.write(number.to_bytes(8, "big"))
-            for at in range(8, size, len(block)):
-                out.write(block[: min(len(block), size - at)])
+            for at in range(0, size, 1 << 20):
+                out.write(content.randbytes(min(1 << 20, size - at)))
         os.chown(file, owner, owner)
 
 
