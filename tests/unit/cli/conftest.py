@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-import portable.target
-from portable.kube import Kube
+from portable.provider import ClusterState, Credentials
+from portable_gcp import Gcp
 from tests.control_plane import ControlPlane
 from tests.unit.cli.programs import HELLO
 
@@ -25,12 +25,13 @@ def spec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 @pytest.fixture
-def app(tmp_path: Path, control_plane: ControlPlane, kube: Kube, monkeypatch: pytest.MonkeyPatch) -> str:
+def app(tmp_path: Path, control_plane: ControlPlane, monkeypatch: pytest.MonkeyPatch) -> str:
     """The spec of `HELLO` under a name of its own in the current folder, its cluster the test's control plane. The namespace."""
     name = f"hello{next(_numbers)}"
     (tmp_path / "portable.yaml").write_text(HELLO.replace("{name: hello}", f"{{name: {name}}}"))
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(portable.target, "connect", lambda _target: Kube.connect(control_plane.kubeconfig))
+    monkeypatch.setattr(Gcp, "find", lambda _gcp, cluster: ClusterState(cluster.name, healthy=True))
+    monkeypatch.setattr(Gcp, "credentials", lambda _gcp, _cluster: Credentials(control_plane.kubeconfig))
     return name
 
 
