@@ -227,7 +227,8 @@ def test_signals_interrupt_in_order(folder: Path, number: signal.Signals) -> Non
         "def wait(*_):\n"
         "    try:\n"
         "        print('waiting', flush=True)\n"
-        "        time.sleep(60)\n"
+        # not one long sleep: a signal in the moment before it begins would wait for its end
+        "        while True: time.sleep(0.05)\n"
         "    finally: print('tidied', flush=True)\n"
         "portable.target.open_target = wait\n"
         "from portable.cli import main\nsys.exit(main(['render']))"
