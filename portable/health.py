@@ -10,7 +10,7 @@ from typing import Any
 
 from portable.certificates import validity
 from portable.provider import KubeObject
-from portable.rollout.view import View, containers, event_time
+from portable.rollout.view import View, condition, containers, event_time, is_ready
 
 SHOWN_EVENTS = 5
 # Of the events that are no warnings, those that tell what became of pods; the rest is every pod's everyday life.
@@ -101,9 +101,10 @@ def recent_events(view: View) -> tuple[Happened, ...]:
 
 def _overcome(event: KubeObject, about: KubeObject) -> bool:
     """Whether it tells of a pod that has become ready since: what it met with on its way there is no news."""
-    conditions = about.get("status", {}).get("conditions") or ()
-    ready = next((each for each in conditions if each["type"] == "Ready" and each["status"] == "True"), None)
-    return about["kind"] == "Pod" and ready is not None and event_time(event) <= ready["lastTransitionTime"]
+    if about["kind"] != "Pod" or not is_ready(about):
+        return False
+    ready = condition(about, "Ready")
+    return ready is not None and event_time(event) <= ready["lastTransitionTime"]
 
 
 def autoscaler(scaler: KubeObject) -> Autoscaler:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import pytest
 
@@ -37,3 +37,15 @@ def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlP
 def kube(control_plane: ControlPlane) -> Iterator[Kube]:
     with Kube.connect(control_plane.kubeconfig) as connected:
         yield connected
+
+
+@pytest.fixture(scope="module")
+def with_buildkit() -> Iterator[Mapping[str, str]]:
+    """The environment of a BuildKit; nothing where it is not a whole run: it takes minutes to be built."""
+    if not soak.SOAK:
+        yield {}
+        return
+    from tests.buildkit import buildkit
+
+    with buildkit() as environment:
+        yield environment

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from portable.engine import run as engine_run
 from portable.engine.app_stack import AppStack
 from portable.engine.changes import Change
-from portable.engine.clouds import Resumable, pulumi_id
+from portable.engine.clouds import Resumable, pulumi_id, unfinished
 from portable.engine.preview import changes, cluster_creations
 from portable.engine.stacks import Stacks, urn
 from portable.engine.state import StackState, stack_outputs
@@ -81,7 +81,7 @@ class ClusterStack:
             needed = {*resource.depends_on, *references(resource.inputs)}
             if resource.name not in made and needed <= set(made):
                 inputs = resolved(resource.inputs, made)
-                types[resource.type].delete(pulumi_id(inputs), inputs, self._stacks.emit)
+                Resumable(types[resource.type]).delete(pulumi_id(inputs), unfinished(inputs), self._stacks.emit)
 
     def forget_vanished(
         self, home: Home, find: Callable[[], ClusterState | None], types: Mapping[str, ResourceType]

@@ -42,17 +42,17 @@ def build(builder: Builder, image: Wanted, emit: Emit, *, step: str) -> None:
     layout = _layout_of(image.name)
     part = layout.with_name(f"{layout.name}.part")
     shutil.rmtree(part, ignore_errors=True)
-    if _store(builder, image):
-        _run(builder, image, part, emit, step)
+    kept = _store(builder, image)
+    listing = builder.store if kept is None and not builder.buildkit else None
+    if listing:
+        _forget_list(listing, image)  # what an interrupted build left would be added to
+    _run(builder, image, part, emit, step)
+    if kept:
         return
-    if builder.store and not builder.buildkit:
-        _forget_list(builder.store, image)  # what an interrupted build left would be added to
-        _run(builder, image, part, emit, step)
+    if listing:
         words = ["manifest", "push", "--all", "--quiet", image.name, f"oci:{part}:{image.name}"]
-        stores.give_out(builder.store, words, image.name)
-        _forget_list(builder.store, image)
-    else:
-        _run(builder, image, part, emit, step)
+        stores.give_out(listing, words, image.name)
+        _forget_list(listing, image)
     _check_platforms(builder, image, part)
     part.rename(layout)
 

@@ -23,7 +23,7 @@ from portable.spec.model import Cluster
 from portable.target import Request, Target, compile_target, open_target
 from portable.tools.crane import CRANE
 from tests import oci, soak
-from tests.buildkit import REMOTE, buildkit
+from tests.buildkit import REMOTE
 from tests.packages import need
 from tests.registries import LocalRegistry, registry
 
@@ -64,15 +64,6 @@ def clouds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Cloud, Cl
         registry(tmp_path_factory.mktemp("two"), password="second") as two,
     ):
         yield Cloud(one), Cloud(two, "another cloud")
-
-
-@pytest.fixture(scope="module")
-def with_buildkit() -> Iterator[Mapping[str, str]]:
-    if not soak.SOAK:
-        yield {}
-        return
-    with buildkit() as environment:
-        yield environment
 
 
 @pytest.fixture(params=list(BUILDERS)[: soak.size(1, 3)])

@@ -22,7 +22,7 @@ from portable.spec import model
 from portable_kind import Kind, docker
 from portable_kind.images import CTR
 from tests import oci, soak
-from tests.buildkit import REMOTE, buildkit
+from tests.buildkit import REMOTE
 from tests.e2e.conftest import ROOT, AppUnderTest, app
 from tests.e2e.promises import Table
 from tests.packages import need
@@ -159,15 +159,6 @@ VARIANTS = [
 # BuildKit takes minutes to be built itself: whole runs only.
 QUICK = [variant for variant in VARIANTS if variant.builder not in BY_BUILDKIT]
 CHOSEN = VARIANTS if soak.SOAK else random.Random(20261123).sample(QUICK, 5)
-
-
-@pytest.fixture(scope="module")
-def with_buildkit() -> Iterator[Mapping[str, str]]:
-    if not soak.SOAK:
-        yield {}
-        return
-    with buildkit() as environment:
-        yield environment
 
 
 @pytest.fixture(scope="module")

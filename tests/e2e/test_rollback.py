@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import http.client
-import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,6 +15,7 @@ import pytest
 
 from portable_kind.database_images import REDIS
 from tests.e2e.conftest import AppUnderTest, Run
+from tests.meanwhile import repeating
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
@@ -87,22 +87,9 @@ class Load:
             time.sleep(0.2)
 
 
-@contextmanager
-def asking(load: Load) -> Iterator[None]:
+def asking(load: Load) -> AbstractContextManager[None]:
     """A request every 50 ms for as long as the block runs."""
-    over = threading.Event()
-
-    def loop() -> None:
-        while not over.wait(0.05):
-            load.answers.append(load.ask())
-
-    thread = threading.Thread(target=loop, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join(30)
+    return repeating(lambda: load.answers.append(load.ask()), every=0.05)
 
 
 def through_the_route(run: Run) -> Load:

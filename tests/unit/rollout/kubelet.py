@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -14,6 +13,7 @@ from portable.errors import ClusterError
 from portable.kube import Kube
 from portable.provider import KubeObject
 from portable.rollout.view import DIGEST_ANNOTATION
+from tests.meanwhile import repeating
 
 PROBED = {"tcpSocket": {"port": 8080}}
 
@@ -170,21 +170,14 @@ def _now() -> str:
 @contextmanager
 def running(kube: Kube, namespace: str) -> Iterator[None]:
     """Runs what is new and forgets what is deleted, for as long as the block runs."""
-    over = threading.Event()
 
     def work() -> None:
-        while not over.wait(0.1):
-            for pod in kube.list("v1", "Pod", namespace):
-                with suppress(ClusterError):
-                    if "deletionTimestamp" in pod["metadata"]:
-                        forget(kube, pod)
-                    elif pod["status"]["phase"] == "Pending":
-                        run(kube, pod)
+        for pod in kube.list("v1", "Pod", namespace):
+            with suppress(ClusterError):
+                if "deletionTimestamp" in pod["metadata"]:
+                    forget(kube, pod)
+                elif pod["status"]["phase"] == "Pending":
+                    run(kube, pod)
 
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    try:
+    with repeating(work, every=0.1):
         yield
-    finally:
-        over.set()
-        thread.join(30)
