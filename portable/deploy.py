@@ -18,7 +18,7 @@ from portable.errors import PortableError, RolloutFailed, StateLocked
 from portable.events import Emit, Notice
 from portable.kube import Kube
 from portable.rollout import revisions
-from portable.rollout.handover import hand_over_replicas
+from portable.rollout.handover import dismiss_autoscalers, hand_over_replicas
 from portable.rollout.rollback import left_as_it_is, roll_back
 from portable.rollout.stuck import retry_failed
 from portable.rollout.watch import Watcher
@@ -46,6 +46,7 @@ def deploy(
     `revision`: how it is recorded, where that is not as an `up` of this very spec. Returned with its number.
     """
     hand_over_replicas(kube, now.objects)
+    dismiss_autoscalers(kube, now.objects)
     retry_failed(kube, now.objects.namespace, now.objects.workloads.values())
     revision = revision or new_revision(target, now)
     number = revisions.record(kube, now.objects.namespace, revision)

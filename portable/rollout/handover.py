@@ -1,15 +1,18 @@
-"""Who owns `replicas` when a workload becomes autoscaled.
+"""Who owns `replicas` when a workload becomes autoscaled, and when it no longer is.
 
 Server-side apply removes a field that its only owner leaves out, and the API server then fills in 1. So before our apply
 leaves `replicas` out, another field manager takes the field with the count that is live, and we let go of it
 (https://kubernetes.io/docs/reference/using-api/server-side-apply/#transferring-ownership). A new workload gets its
 minimum the same way, the moment its object is there: the autoscaler alone would take up to 15 s to raise it from 1.
+
+The other way round the autoscaler goes first: left until what is superseded goes, it would undo the count that we apply.
 """
 
 from __future__ import annotations
 
 import copy
 
+from portable.compile.names import WORKLOAD_LABEL
 from portable.compile.objects import CompiledWorkload, Objects
 from portable.errors import ClusterError
 from portable.kube import FIELD_MANAGER, Kube
@@ -18,6 +21,7 @@ from portable.rollout.ownership import owns
 from portable.rollout.view import View
 
 SCALE_MANAGER = "portable-scale"
+AUTOSCALER = ("autoscaling/v2", "HorizontalPodAutoscaler")
 _TRIES = 5
 
 
@@ -31,6 +35,24 @@ def hand_over_replicas(kube: Kube, objects: Objects) -> tuple[str, ...]:
         for workload in objects.workloads.values()
         if workload.autoscaled and _hand_over(kube, workload, objects.namespace)
     )
+
+
+def dismiss_autoscalers(kube: Kube, objects: Objects) -> tuple[str, ...]:
+    """Call before the apply. Deletes the autoscalers of ours whose workloads have a fixed count from now on, and names those
+    workloads; the count itself does not change. Going back to the version before makes them again.
+
+    Raises ClusterError.
+    """
+    staying = {item.manifest["metadata"]["name"] for item in objects.items if item.manifest["kind"] == AUTOSCALER[1]}
+    dismissed = []
+    for scaler in kube.list(*AUTOSCALER, objects.namespace):
+        metadata = scaler["metadata"]
+        workload = metadata.get("labels", {}).get(WORKLOAD_LABEL)
+        if workload in objects.workloads and metadata["name"] not in staying:
+            # in the background: one that waits for the garbage collector would still act
+            kube.delete(*AUTOSCALER, metadata["name"], objects.namespace, propagation="Background", uid=metadata["uid"])
+            dismissed.append(workload)
+    return tuple(dismissed)
 
 
 def _hand_over(kube: Kube, workload: CompiledWorkload, namespace: str) -> bool:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from portable.compile.objects import CompiledWorkload, Objects
+from portable.compile.names import WORKLOAD_LABEL
+from portable.compile.objects import CompiledWorkload, Item, Objects
 from portable.kube import Kube
 from portable.provider import KubeObject
-from portable.rollout.handover import SCALE_MANAGER, hand_over_replicas
+from portable.rollout.handover import AUTOSCALER, SCALE_MANAGER, dismiss_autoscalers, hand_over_replicas
 from portable.rollout.ownership import owned_fields
 from portable.rollout.watch import Watcher
 from tests.unit.rollout import kubelet
@@ -119,3 +121,23 @@ def test_a_new_one_starts_at_its_minimum_and_is_not_ready_before(kube: Kube, nam
     with Watcher(kube, namespace, {"web": scaled}, lambda _: None):
         until(lambda: live(kube, namespace)["status"].get("replicas") == 7)
     assert live(kube, namespace)["spec"]["replicas"] == 7, "more than the minimum is the autoscaler's business"
+
+
+def autoscaler(name: str, namespace: str, labels: dict[str, str]) -> KubeObject:
+    target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": name}
+    metadata = {"name": name, "namespace": namespace, "labels": labels}
+    spec = {"scaleTargetRef": target, "minReplicas": 2, "maxReplicas": 5}
+    return {"apiVersion": AUTOSCALER[0], "kind": AUTOSCALER[1], "metadata": metadata, "spec": spec}
+
+
+def test_the_autoscaler_of_what_has_a_fixed_count_goes_before_the_apply(kube: Kube, namespace: str) -> None:
+    """Left until the new pods are ready, it would take the count that we apply back to its minimum."""
+    for name in ("web", "scaled", "leaving"):
+        kube.apply(autoscaler(name, namespace, {WORKLOAD_LABEL: name}))
+    kube.apply(autoscaler("somebodys", namespace, {}))
+    staying = Item(autoscaler("scaled", namespace, {WORKLOAD_LABEL: "scaled"}), "scaled")
+    wanted = objects(namespace, workload("web"), workload("scaled", autoscaled=True, scale_min=2), workload("new"))
+    assert dismiss_autoscalers(kube, replace(wanted, items=(staying,))) == ("web",)
+    left = {found["metadata"]["name"] for found in kube.list(*AUTOSCALER, namespace)}
+    assert left == {"scaled", "leaving", "somebodys"}
+    assert dismiss_autoscalers(kube, replace(wanted, items=(staying,))) == (), "once is enough"
