@@ -1,25 +1,32 @@
 """The long matrices: a seeded sample of each runs with `make test`, the whole with PORTABLE_SOAK=1 (`make soak`).
 
-A whole run writes what became of each case into docs/reliability-soak.md.
+What became of each case is written into docs/reliability-soak.md. A run of some cases of a file renews their rows alone.
 """
 
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
 from tests.benchmarks import page
 
 SOAK = bool(os.environ.get("PORTABLE_SOAK"))
+T = TypeVar("T")
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "reliability-soak.md"
 MATRICES = (
     "tests/e2e/test_crash.py",
     "tests/e2e/test_demo.py",
     "tests/e2e/test_clouds.py",
+    "tests/e2e/test_cloud_pools.py",
+    "tests/e2e/test_kind_provider.py",
+    "tests/e2e/test_signs.py",
     "tests/e2e/test_migrate.py",
     "tests/e2e/test_migrate_databases.py",
     "tests/contract/test_delivery.py",
@@ -45,14 +52,30 @@ def size(sample: int, whole: int) -> int:
 
 def drawn(number: int, of: int) -> pytest.MarkDecorator:
     """One test `of` so many runs, another one each day; in the soak all of them."""
-    today = int(os.environ.get("PORTABLE_SEED") or date.today().toordinal()) % of
-    return pytest.mark.skipif(not SOAK and number != today, reason="another of these was drawn; make soak runs all")
+    return pytest.mark.skipif(
+        not SOAK and number != _today() % of, reason="another of these was drawn; make soak runs all"
+    )
+
+
+def share(cases: Collection[T], of: int) -> tuple[T, ...]:
+    """One of so many shares of the cases, another one each day; in the soak all of them."""
+    return tuple(cases) if SOAK else tuple(cases)[_today() % of :: of]
+
+
+def _today() -> int:
+    return int(os.environ.get("PORTABLE_SEED") or date.today().toordinal())
+
+
+_ROW = re.compile(r"^\| `(?P<name>.*)` \| (?P<result>\w+) \| (?P<seconds>[\d.]+) \| (?P<run>.*) \|$", re.MULTILINE)
 
 
 @dataclass
 class Case:
+    """`run`: the day and the commit."""
+
     result: str = "passed"
     seconds: float = 0.0
+    run: str = ""
 
 
 @dataclass
@@ -60,20 +83,37 @@ class Report:
     """A pytest plugin that notes every case of the matrices and writes their tables when the session ends."""
 
     command: str
+    run: str
     cases: dict[str, dict[str, Case]] = field(default_factory=dict)
+    collected: dict[str, list[str]] = field(default_factory=dict)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_itemcollected(self, item: pytest.Item) -> None:
+        """Also of what `-k` leaves out: a row goes when its case does."""
+        file, _, name = item.nodeid.partition("::")
+        self.collected.setdefault(file, []).append(name)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         file, _, name = report.nodeid.partition("::")
         if file not in MATRICES:
             return
-        case = self.cases.setdefault(file, {}).setdefault(name, Case())
+        case = self.cases.setdefault(file, {}).setdefault(name, Case(run=self.run))
         case.seconds += report.duration
         if report.outcome != "passed":
             case.result = report.outcome
 
     def pytest_sessionfinish(self) -> None:
-        for file, cases in self.cases.items():
+        for file, ran in self.cases.items():
+            cases = {**_written(file), **ran}
+            part = "::" in self.command
+            cases = {name: case for name, case in cases.items() if part or name in self.collected[file]}
             passed = sum(case.result == "passed" for case in cases.values())
-            rows = [(f"`{name}`", case.result, f"{case.seconds:.1f}") for name, case in cases.items()]
-            body = f"{passed} of {len(cases)} passed.\n\n{page.table(('case', 'result', 'seconds'), rows)}"
+            rows = [(f"`{name}`", case.result, f"{case.seconds:.1f}", case.run) for name, case in cases.items()]
+            body = f"{passed} of {len(cases)} passed.\n\n{page.table(('case', 'result', 'seconds', 'run'), rows)}"
             page.rewrite(file, body, command=self.command, page=PAGE)
+
+
+def _written(file: str) -> dict[str, Case]:
+    """case -> what the page has of it."""
+    found = _ROW.finditer(page.section(file, page=PAGE))
+    return {row["name"]: Case(row["result"], float(row["seconds"]), row["run"]) for row in found}

@@ -30,7 +30,7 @@ Phase = Literal["up", "destroy"]
 NewStack = Callable[[], Stack]
 
 SOAK = bool(os.environ.get("PORTABLE_SOAK"))
-SAMPLE = 25
+SAMPLE = 12
 MOST_RUNS = 4
 _KILLED = "killed"
 

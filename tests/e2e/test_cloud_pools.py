@@ -1,7 +1,7 @@
 """A cluster with node pools on EKS, GKE and AKS, through its whole life, by the commands that a user types.
 
 As in test_clouds.py the clouds are stand-ins and a real cluster is behind them; there clusters choose their nodes themselves.
-The tests stand in order.
+The tests stand in order. One of the three clouds has its turn each day, in `make soak` all.
 """
 
 from __future__ import annotations
@@ -19,8 +19,10 @@ from tests.clouds.cluster_behind import ClusterBehind, cluster_behind, load_imag
 from tests.clouds.standing import CLOUDS, CLUSTER, StandIn
 from tests.e2e.conftest import HELLO, Portable, Run, app
 from tests.e2e.test_clouds import environment
+from tests.soak import share
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+TODAY = share(CLOUDS, of=3)
 POOLS = {"default": {"min": 2, "max": 3, "cpu": 2, "memory": "4Gi"}, "big": {"min": 1, "cpu": 4, "memory": "16Gi"}}
 
 
@@ -125,15 +127,15 @@ def behind(images: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[C
 def clouds(behind: ClusterBehind, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, PoolCloud]]:
     made: dict[str, PoolCloud] = {}
     with ExitStack() as stack:
-        for cloud, stand_in in CLOUDS.items():
+        for cloud in TODAY:
             folder = tmp_path_factory.mktemp(cloud)
-            standing = stack.enter_context(stand_in(folder, behind))
+            standing = stack.enter_context(CLOUDS[cloud](folder, behind))
             made[cloud] = PoolCloud(cloud, folder, standing, Portable(folder, environment(folder, standing)))
             made[cloud].write(version="1.32")
         yield made
 
 
-@pytest.fixture(params=list(CLOUDS))
+@pytest.fixture(params=TODAY)
 def cloud(request: pytest.FixtureRequest, clouds: Mapping[str, PoolCloud]) -> PoolCloud:
     return clouds[request.param]
 

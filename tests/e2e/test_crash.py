@@ -291,6 +291,7 @@ CLUSTER_KILLS = (
 )
 
 
+@soak.drawn(1, of=3)  # the others that make a cluster anew are in test_kind_provider.py and test_demo.py
 @pytest.mark.parametrize(("make_at", "unmake_at"), CLUSTER_KILLS)
 def test_killed_while_the_cluster_is_made_and_deleted_and_its_api_server_restarted(
     portable: Portable,

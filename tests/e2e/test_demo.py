@@ -95,6 +95,7 @@ def test_the_demo_ends_with_a_request_that_is_answered(demo: Demo, say: Say) -> 
     say(f"demo: from no cluster to an answered request {time.monotonic() - started:.0f} s")
 
 
+@soak.drawn(2, of=3)  # the others that make a cluster anew are in test_kind_provider.py and test_crash.py
 def test_a_cluster_that_vanished_is_made_anew_and_the_data_is_found(demo: Demo, say: Say) -> None:
     demo.portable("up", "--cloud", "kind", "--yes", demo.hello)
     subprocess.run(["docker", "rm", "--force", "--volumes", *demo.containers()], check=True, capture_output=True)
@@ -113,6 +114,7 @@ def test_a_cluster_that_vanished_is_made_anew_and_the_data_is_found(demo: Demo, 
 
 
 def test_destroy_takes_the_cluster_with_the_last_app_and_keeps_the_data(demo: Demo, say: Say) -> None:
+    demo.portable("up", "--cloud", "kind", "--yes", demo.hello)
     demo.portable("destroy", "--cloud", "kind", "--yes", "--destroy-data", demo.hello)
     assert demo.containers() == [f"{demo.cluster}-control-plane"], "the shop is still on it"
     destroyed = demo.shop("destroy", "--yes", "--output", "json").events()[-1]

@@ -24,6 +24,7 @@ from portable.kube import Kube
 from portable.provider import Ref
 from portable.spec.model import Cluster, Nodes
 from portable_kind import CLUSTER, Kind, authority, database_images, docker, lifecycle
+from tests.soak import drawn
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
@@ -319,6 +320,8 @@ def test_a_route_answers_with_tls_and_outlives_a_reboot(made: Made) -> None:
     assert eventually(lambda: "200 OK" in get_by_route(route.url), seconds=180)
 
 
+# Three prove that a cluster is made where something is left of one: here, in test_crash.py and test_demo.py.
+@drawn(0, of=3)
 def test_a_half_made_cluster_is_removed_and_made_again(made: Made) -> None:
     """portable and kind are both killed while kind works, as a power cut does."""
     name = f"half-{secrets.token_hex(3)}"

@@ -1,7 +1,7 @@
 """Each sign of a rollout that cannot succeed, provoked for real: `up` names it, says what to do, and exits 1 soon.
 
-All run at once, a few at a time: most of the time is the signs' own patience. The last words of the module are a table of
-the seconds from the apply to the verdict.
+Those of one run are there at once, a few at a time: most of the time is the signs' own patience. A third of them has its turn
+each day, in `make soak` all. The last words of the module are a table of the seconds from the apply to the verdict.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from portable_kind import docker
 from portable_kind.database_images import REDIS
 from tests.e2e.conftest import HELLO, Cluster, Portable, Run, app
 from tests.packages import need
+from tests.soak import share
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
@@ -288,7 +289,7 @@ def table(verdicts: Mapping[str, Verdict]) -> str:
     return "\n".join(rows)
 
 
-@pytest.mark.parametrize("name", SIGNS)
+@pytest.mark.parametrize("name", share(SIGNS, of=3))
 def test_the_sign_is_named_with_what_to_do(name: str, verdicts: Mapping[str, Future[Verdict]]) -> None:
     sign, verdict = SIGNS[name], verdicts[name].result()
     cause, error = verdict.cause, verdict.run.error()
