@@ -29,14 +29,26 @@ def machine() -> str:
     )
 
 
+def section(name: str, *, page: Path | None = None) -> str:
+    """What stands between the markers of a section, as `rewrite` put it there. Raises ValueError if the page lacks them."""
+    page = page or PAGE
+    return _find(name, page.read_text(), page)["body"]
+
+
 def rewrite(section: str, body: str, *, command: str, page: Path | None = None) -> None:
     """Puts `body` between the markers of `section` on `page` (None: the benchmarks'). Raises ValueError if it lacks them."""
     page = page or PAGE
     text = page.read_text()
+    found = _find(section, text, page)
+    day = datetime.now(UTC).date().isoformat()
+    block = f"{found['begin']}\n{body}\n\n`{command}`, {day}: {machine()}.\n{found['end']}"
+    page.write_text(text[: found.start()] + block + text[found.end() :])
+
+
+def _find(section: str, text: str, page: Path) -> re.Match[str]:
     name = re.escape(section)
-    found = re.search(f"(<!-- {name}: written by [^>]* -->).*?(<!-- end of {name} -->)", text, re.DOTALL)
+    pattern = f"(?P<begin><!-- {name}: written by [^>]* -->)(?P<body>.*?)(?P<end><!-- end of {name} -->)"
+    found = re.search(pattern, text, re.DOTALL)
     if found is None:
         raise ValueError(f"{page} has no markers for {section}")
-    day = datetime.now(UTC).date().isoformat()
-    block = f"{found[1]}\n{body}\n\n`{command}`, {day}: {machine()}.\n{found[2]}"
-    page.write_text(text[: found.start()] + block + text[found.end() :])
+    return found
