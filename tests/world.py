@@ -17,7 +17,8 @@ from tests import soak
 ROOT = Path(__file__).resolve().parent.parent
 PORTABLE = Path(sys.executable).with_name("portable")
 
-# Tests on a cluster wait more than they compute. Those of one file stay together and in order; the slow ones come first.
+# Tests on a cluster wait more than they compute. Those of one file stay together and in order; the files are in that of
+# tests/conftest.py.
 OPTIONS = ("--durations=25", "--numprocesses=3", "--dist=loadfile", "--no-loadscope-reorder")
 
 
