@@ -85,13 +85,6 @@ class Report:
     command: str
     run: str
     cases: dict[str, dict[str, Case]] = field(default_factory=dict)
-    collected: dict[str, list[str]] = field(default_factory=dict)
-
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_itemcollected(self, item: pytest.Item) -> None:
-        """Also of what `-k` leaves out: a row goes when its case does."""
-        file, _, name = item.nodeid.partition("::")
-        self.collected.setdefault(file, []).append(name)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         file, _, name = report.nodeid.partition("::")
@@ -104,9 +97,7 @@ class Report:
 
     def pytest_sessionfinish(self) -> None:
         for file, ran in self.cases.items():
-            cases = {**_written(file), **ran}
-            part = "::" in self.command
-            cases = {name: case for name, case in cases.items() if part or name in self.collected[file]}
+            cases = {**_written(file), **ran} if "::" in self.command or " -k " in self.command else ran
             passed = sum(case.result == "passed" for case in cases.values())
             rows = [(f"`{name}`", case.result, f"{case.seconds:.1f}", case.run) for name, case in cases.items()]
             body = f"{passed} of {len(cases)} passed.\n\n{page.table(('case', 'result', 'seconds', 'run'), rows)}"
