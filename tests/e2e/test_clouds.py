@@ -1,7 +1,8 @@
 """The shop on EKS, GKE and AKS, from the same file as on kind: the clouds are stand-ins, the cluster that they hand out is real.
 
-The tests stand in the order in which a user would do these things; what takes long is done on the three clouds at once. One
-cluster is behind them all, so the app has another name on each. See `tests.clouds.standing` for what is real.
+The tests stand in the order in which a user would do these things; what takes long is done on all of them at once. One
+cluster is behind them all, so the app has another name on each. See `tests.clouds.standing` for what is real. Two of the clouds
+have their turn each day, in `make soak` all.
 """
 
 from __future__ import annotations
@@ -45,6 +46,8 @@ PATIENCE = 60.0  # seconds for the worker to take up a job
 # What each cloud's storage class and Ingress ask for.
 DRIVERS = ("ebs.csi.eks.amazonaws.com", "pd.csi.storage.gke.io", "disk.csi.azure.com")
 INGRESS_CLASSES = {"eks": "portable-alb", "gke": "gce", "aks": "webapprouting.kubernetes.azure.com"}
+LEFT_OUT = () if soak.SOAK else soak.share(CLOUDS, of=3)
+TODAY = [cloud for cloud in CLOUDS if cloud not in LEFT_OUT]
 WORKLOADS = {"api", "cache", "db", "migrate", "uploads", "web", "worker"}
 
 
@@ -161,12 +164,12 @@ def balancers(behind: ClusterBehind) -> Iterator[Mapping[str, LoadBalancer]]:
 def shops(
     behind: ClusterBehind, balancers: Mapping[str, LoadBalancer], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[str, CloudShop]]:
-    """The three, each with a stand-in of its own."""
+    """Each with a stand-in of its own."""
     made: dict[str, CloudShop] = {}
     with ExitStack() as stack:
-        for cloud, stand_in in CLOUDS.items():
+        for cloud in TODAY:
             folder = tmp_path_factory.mktemp(cloud)
-            standing = stack.enter_context(stand_in(folder, behind))
+            standing = stack.enter_context(CLOUDS[cloud](folder, behind))
             portable = Portable(folder, environment(folder, standing))
             shop = CloudShop(cloud, folder, standing, behind, balancers[INGRESS_CLASSES[cloud]], portable)
             shutil.copytree(ROOT / "examples" / "shop", shop.file.parent)
@@ -176,7 +179,7 @@ def shops(
         yield made
 
 
-@pytest.fixture(params=list(CLOUDS))
+@pytest.fixture(params=TODAY)
 def shop(request: pytest.FixtureRequest, shops: dict[str, CloudShop]) -> CloudShop:
     return shops[request.param]
 

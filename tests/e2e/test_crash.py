@@ -330,7 +330,7 @@ def test_killed_while_the_cluster_is_made_and_deleted_and_its_api_server_restart
     assert engines_left(f"kind.{name}") == engines_left(stack_of(lone)) == []
 
 
-@pytest.mark.parametrize("moment", ["among the objects", "rollout"])
+@pytest.mark.parametrize("moment", soak.share(("among the objects", "rollout"), of=2))
 def test_ctrl_c_stops_in_order(crashing: AppUnderTest, moment: str) -> None:
     process = started(crashing, "up")
     await_moment(process, UP[moment][0]())
