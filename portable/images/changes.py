@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from portable.images.content import IGNORE_FILE, files
+from portable.images.content import files, ignore_file
 from portable.images.wanted import Wanted
 from portable.spec.model import Build
 
@@ -31,13 +31,14 @@ def judge(image: Wanted, changed: Collection[Path]) -> Verdict | None:
     inside = [name for name in inside if not (context / name).is_dir()]
     if not inside:
         return None
-    special = [name for name in inside if name in (image.build.dockerfile, IGNORE_FILE)]
+    ignored = ignore_file(image.build)
+    special = [name for name in inside if name in (image.build.dockerfile, ignored)]
     if special:
         return Verdict(image, "build", f"{special[0]} changed")
     visible = set(files(image.build))
     seen = [name for name in inside if name in visible or not (context / name).exists()]
     if not seen:
-        return Verdict(image, "nothing", f"{IGNORE_FILE} leaves out {_some(inside)}")
+        return Verdict(image, "nothing", f"{ignored} leaves out {_some(inside)}")
     return _judge_seen(image, context, seen)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from portable.errors import UsageError
 from portable.images.builders import VARIABLE, Builder
-from portable.images.content import IGNORE_FILE
+from portable.images.content import ignore_file
 from portable.images.wanted import Wanted, host_platform
 from portable.spec.model import BuildSecret
 
@@ -55,9 +55,9 @@ def _build(builder: Builder, image: Wanted, layout: Path) -> list[str]:
     for name, value in sorted(build.args.items()):
         words += ["--build-arg", f"{name}={value}"]
     words += _secrets(image, "env" if builder.name == "docker" else "src")  # src: Buildah's word for both
-    ignore_file = Path(build.context) / IGNORE_FILE
-    if builder.name != "docker" and ignore_file.is_file():
-        words += ["--ignorefile", str(ignore_file)]  # theirs would prefer a .containerignore
+    ignored = Path(build.context) / ignore_file(build)
+    if builder.name != "docker" and ignored.is_file():
+        words += ["--ignorefile", str(ignored)]  # theirs would prefer a .containerignore
     return [*words, *_naming(builder, image, layout), build.context]
 
 

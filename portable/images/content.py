@@ -12,14 +12,13 @@ from pathlib import Path
 from portable.errors import UsageError
 from portable.spec.model import Build
 
-IGNORE_FILE = ".dockerignore"
 # Part of every digest: a change of what is digested, or how, makes all of them new.
 _FORMAT = "1"
 
 
 def content_digest(build: Build, platforms: Sequence[str]) -> str:
     """SHA-256 over the Dockerfile, target, arguments, platforms, and name, kind, executability and content of each file of
-    the context that its `.dockerignore` lets through. Times and owners do not count, nor does what the Dockerfile fetches.
+    the context that its ignore file lets through. Times and owners do not count, nor does what the Dockerfile fetches.
 
     Raises UsageError for a file that cannot be read.
     """
@@ -41,9 +40,18 @@ def content_digest(build: Build, platforms: Sequence[str]) -> str:
     except OSError as error:
         raise UsageError(
             f"the build context {context} cannot be read: {error}",
-            fix=f"make the file readable, or name it in {context / IGNORE_FILE}",
+            fix=f"make the file readable, or name it in {context / ignore_file(build)}",
         ) from error
     return hashed.hexdigest()
+
+
+def ignore_file(build: Build) -> str:
+    """Relative to the context: the Dockerfile's own where there is one, as BuildKit has it, else the context's. It may not be there.
+
+    https://docs.docker.com/build/concepts/context/#filename-and-location
+    """
+    own = f"{build.dockerfile}.dockerignore"
+    return own if (Path(build.context) / own).is_file() else ".dockerignore"
 
 
 def files(build: Build) -> Iterable[str]:
@@ -52,7 +60,7 @@ def files(build: Build) -> Iterable[str]:
     from docker.utils.build import exclude_paths
 
     context = Path(build.context)
-    ignore = context / IGNORE_FILE
+    ignore = context / ignore_file(build)
     patterns = _patterns(ignore.read_text(encoding="utf-8-sig")) if ignore.is_file() else []
     return exclude_paths(str(context), patterns, dockerfile=build.dockerfile)
 

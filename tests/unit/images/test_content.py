@@ -65,6 +65,13 @@ def test_what_does_not_count(build: Build, change: str) -> None:
     assert content_digest(build, HERE) == before
 
 
+def test_the_ignore_file_of_the_dockerfile_comes_first(build: Build) -> None:
+    (Path(build.context) / "Dockerfile.dockerignore").write_text("src\n")
+    assert "README.md" in files(build)
+    assert "src/app.py" not in files(build)
+    assert "src/app.py" in files(replace(build, dockerfile="other")), "another Dockerfile's"
+
+
 def test_how_it_is_built_counts(build: Build) -> None:
     found = {
         content_digest(build, HERE),
