@@ -125,7 +125,7 @@ def _serve(kube: Kube, live: KubeObject, balancer: LoadBalancer) -> None:
         spec["tls"] = [entry if "secretName" in entry else {**entry, "secretName": place["name"]} for entry in tls]
         stored = [host for entry in tls if "secretName" not in entry for host in entry["hosts"]]
         if stored and kube.get("v1", "Secret", place["name"], place["namespace"]) is None:
-            kube.apply(_certificate(place, stored))
+            kube.apply(_certificate(place, stored), field_manager="balancer")
     kube.apply(
         {"apiVersion": INGRESS[0], "kind": INGRESS[1], "metadata": place, "spec": spec}, field_manager="balancer"
     )

@@ -17,18 +17,25 @@ from typing import Any
 
 from portable.compile.images import OFFICIAL
 from portable.exec import Container, execute
-from portable.kube import Kube
+from portable.kube import FIELD_MANAGER, Kube
 from portable.migrate.transfer.images import ENVIRONMENT, LOCAL_IMAGE
+from portable.provider import KubeObject
+from portable.rollout.ownership import owned_digest, owned_fields
 from tests.clouds.cluster_behind import ClusterBehind, cluster_behind, load_images, serve_disks
 from tests.clouds.load_balancers import load_balancers
 from tests.clouds.standing import CLOUDS
 from tests.contract.dns import name_server
 from tests.contract.dns.name_server import NameServer
 from tests.e2e.conftest import PORTABLE, Portable, Run
+from tests.e2e.files_moving import Files, files_of
 from tests.e2e.web import Answer, fetch
 
 # cloud -> the driver and the Ingress class that its profile names
-_SERVED = {"eks": ("ebs.csi.eks.amazonaws.com", "portable-alb"), "gke": ("pd.csi.storage.gke.io", "gce")}
+_SERVED = {
+    "eks": ("ebs.csi.eks.amazonaws.com", "portable-alb"),
+    "gke": ("pd.csi.storage.gke.io", "gce"),
+    "aks": ("disk.csi.azure.com", "webapprouting.kubernetes.azure.com"),
+}
 ENDS = ("eks", "gke")
 ZONE = "example.test"
 
@@ -100,6 +107,10 @@ class MovingApp:
         with ThreadPoolExecutor(8) as pool:
             return [name for name in pool.map(differs, self.uploaded.items()) if name]
 
+    def files(self, cloud: str, workload: str) -> Files:
+        """What is on the volume of a workload of one pod, there."""
+        return files_of(self.places[cloud].kube, self.namespace, f"{workload}-0")
+
     def items(self, cloud: str) -> set[str]:
         """Names of all that the shop's database holds there; its API tells the last hundred only."""
         script = 'psql -qAtX -U "$POSTGRES_USER" -d "$POSTGRES_DB" -c "select name from items"'
@@ -120,22 +131,10 @@ class MovingApp:
     def start(self, *command: str) -> Started:
         """`portable migrate ...` as a process that a test may end."""
         log = self.file.with_name(f"{time.monotonic_ns()}.jsonl")
-        arguments = [
-            PORTABLE,
-            "migrate",
-            *command,
-            "-e",
-            "prod",
-            "--file",
-            self.file,
-            "--output",
-            "json",
-            "--watch",
-            "2",
-        ]
+        always = ("-e", "prod", "--file", self.file, "--output", "json", "--watch", "2")
         with log.open("w") as out:
             process = subprocess.Popen(
-                arguments,
+                [PORTABLE, "migrate", *command, *always],
                 env=dict(self.portable.env),
                 cwd=self.portable.folder,
                 stdin=subprocess.DEVNULL,
@@ -201,17 +200,19 @@ class World:
 
 
 @contextmanager
-def world(folder: Path, environment: Callable[[Path, Any], dict[str, str]]) -> Iterator[World]:
-    """Both clusters are made at once."""
+def world(
+    folder: Path, environment: Callable[[Path, Any], dict[str, str]], clouds: Sequence[str] = ENDS
+) -> Iterator[World]:
+    """The clusters are made two at once."""
     with ExitStack() as stack:
-        folders = [folder / cloud for cloud in ENDS]
+        folders = [folder / cloud for cloud in clouds]
         for each in folders:
             each.mkdir()
         with ThreadPoolExecutor(2) as pool:
             behinds = list(pool.map(lambda each: stack.enter_context(cluster_behind(each)), folders))
         env: dict[str, str] = {}
         places = {}
-        for cloud, behind, each in zip(ENDS, behinds, folders, strict=True):
+        for cloud, behind, each in zip(clouds, behinds, folders, strict=True):
             driver, ingress = _SERVED[cloud]
             load_images(behind, ["shop/app:1.0", "hello:1.0", LOCAL_IMAGE], OFFICIAL)
             serve_disks(behind.kube, driver)
@@ -243,22 +244,49 @@ def downtime(result: Mapping[str, Any]) -> str:
     return f"{whole} ({', '.join(parts)}), whole migration {result['kept']['total']:.0f} s"
 
 
-def objects(kube: Kube, namespace: str) -> dict[str, Any]:
-    """What the app's objects are, without what a server writes, of the kinds that an app has."""
-    kinds: Sequence[tuple[str, str]] = (
-        ("apps/v1", "Deployment"),
-        ("apps/v1", "StatefulSet"),
-        ("batch/v1", "CronJob"),
-        ("v1", "Service"),
-        ("networking.k8s.io/v1", "Ingress"),
-        ("v1", "PersistentVolumeClaim"),
-        ("autoscaling/v2", "HorizontalPodAutoscaler"),
-        ("policy/v1", "PodDisruptionBudget"),
-        ("networking.k8s.io/v1", "NetworkPolicy"),
-    )
-    found: dict[str, Any] = {}
-    for version, kind in kinds:
-        for live in kube.list(version, kind, namespace):
-            if live["metadata"].get("labels", {}).get("app.kubernetes.io/managed-by") == "portable":
-                found[f"{kind}/{live['metadata']['name']}"] = live["spec"]
-    return found
+# Of what kinds the objects of an app may be, and what a migration may leave among them.
+_KINDS: Sequence[tuple[str, str]] = (
+    ("apps/v1", "Deployment"),
+    ("apps/v1", "StatefulSet"),
+    ("autoscaling/v2", "HorizontalPodAutoscaler"),
+    ("batch/v1", "CronJob"),
+    ("batch/v1", "Job"),
+    ("coordination.k8s.io/v1", "Lease"),
+    ("networking.k8s.io/v1", "Ingress"),
+    ("networking.k8s.io/v1", "NetworkPolicy"),
+    ("policy/v1", "PodDisruptionBudget"),
+    ("v1", "ConfigMap"),
+    ("v1", "PersistentVolumeClaim"),
+    ("v1", "Secret"),
+    ("v1", "Service"),
+    ("v1", "ServiceAccount"),
+)
+
+
+def objects(kube: Kube, namespace: str) -> dict[str, dict[str, Any]]:
+    """Every field that portable owns of the app's objects, by who of it owns it. What the server and its controllers wrote is theirs:
+    UIDs, status, a volume's name, Jobs of a cron job. Revisions are left out, of which every `up` makes one."""
+    living = [live for version, kind in _KINDS for live in kube.list(version, kind, namespace)]
+    if space := kube.get("v1", "Namespace", namespace):
+        living.append(space | {"kind": "Namespace"})
+    found = {
+        f"{live['kind']}/{live['metadata']['name']}": _owned(live)
+        for live in living
+        if "portable.dev/revision" not in live["metadata"].get("labels", {})
+    }
+    return {name: owned for name, owned in found.items() if owned}
+
+
+def _owned(live: KubeObject) -> dict[str, Any]:
+    """Manager -> fields; of a Secret their digest, since what differs is shown."""
+    entries = [entry for entry in live["metadata"].get("managedFields", ()) if not entry.get("subresource")]
+    managers = sorted({entry["manager"] for entry in entries if entry["manager"].startswith(FIELD_MANAGER)})
+    return {
+        manager: (owned_digest if live["kind"] == "Secret" else owned_fields)(live, manager) for manager in managers
+    }
+
+
+def changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Name -> (before, after) of the objects that differ; None where there is none."""
+    names = sorted(before.keys() | after.keys())
+    return {name: (before.get(name), after.get(name)) for name in names if before.get(name) != after.get(name)}
