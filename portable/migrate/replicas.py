@@ -1,4 +1,4 @@
-"""How many pods each workload has on one side: recorded, taken to zero, put back exactly.
+"""How many pods each workload has on one side, and whether a cron job is suspended: recorded, taken to zero, put back exactly.
 
 An autoscaler leaves a workload at zero alone, as long as it is there:
 https://kubernetes.io/docs/tasks/run-application/horizontal-pod-autoscale/#implicit-maintenance-mode-deactivation
@@ -11,10 +11,11 @@ from typing import Any
 
 from portable.compile.names import WORKLOAD_LABEL
 from portable.errors import ClusterError
+from portable.kube import FIELD_MANAGER as APPLIER
 from portable.kube import Kube
 from portable.migrate.sides import FIELD_MANAGER
 from portable.provider import KubeObject
-from portable.rollout.handover import pass_replicas
+from portable.rollout.handover import pass_field
 from portable.rollout.ownership import owns
 
 _SCALED = (("apps/v1", "Deployment"), ("apps/v1", "StatefulSet"))
@@ -23,16 +24,20 @@ _TRIES = 6
 
 
 def record(kube: Kube, namespace: str, *, skip: Collection[str] = ()) -> dict[str, Any]:
-    """Controller ("Deployment/web") -> {"replicas", "owner": who applied that field, if anybody} or {"suspend"} of a cron job.
+    """Controller ("Deployment/web") -> {"replicas", "owner": who applied that field, if anybody} or {"suspend",
+    "owner"} of a cron job.
 
     `skip`: workloads that are left running.
     """
     found: dict[str, Any] = {}
     for live in _controllers(kube, namespace, skip):
         if live["kind"] == "CronJob":
-            found[_name(live)] = {"suspend": bool(live["spec"].get("suspend", False))}
+            found[_name(live)] = {
+                "suspend": bool(live["spec"].get("suspend", False)),
+                "owner": _owner(live, "suspend"),
+            }
         else:
-            found[_name(live)] = {"replicas": int(live["spec"].get("replicas", 1)), "owner": _owner(live)}
+            found[_name(live)] = {"replicas": int(live["spec"].get("replicas", 1)), "owner": _owner(live, "replicas")}
     return found
 
 
@@ -49,14 +54,23 @@ def scale_to_zero(kube: Kube, namespace: str, recorded: Mapping[str, Any]) -> No
 
 
 def restore(kube: Kube, namespace: str, recorded: Mapping[str, Any]) -> None:
-    """The counts as they were recorded, owned by whom they were owned: for the next `up` nothing has changed."""
+    """All as it was recorded, owned by whom it was owned: for the next `up` nothing has changed."""
     for name, before in recorded.items():
-        if "suspend" in before:
-            _patch(kube, namespace, name, {"spec": {"suspend": before["suspend"]}})
-        else:
-            live = _patch(kube, namespace, name, {"spec": {"replicas": before["replicas"]}})
-            if live is not None and before["owner"]:
-                _give_back(kube, live, before["owner"])
+        field = "suspend" if "suspend" in before else "replicas"
+        live = _patch(kube, namespace, name, {"spec": {field: before[field]}})
+        if live is not None:
+            # a migration that an earlier version began has no owner of a cron job's
+            _pass(kube, live, field, before.get("owner", ""))
+
+
+def release(kube: Kube, namespace: str) -> None:
+    """Gives what migrations have set here to `portable`, as it is: the `up` that starts the app makes it what the spec says. What it leaves
+    out stays as somebody else has set it, so a cron job would stay suspended for good."""
+    for live in _controllers(kube, namespace, ()):
+        field = "suspend" if live["kind"] == "CronJob" else "replicas"
+        entries = live["metadata"].get("managedFields", ())
+        if any(entry["manager"] == FIELD_MANAGER and owns(entry, "spec", field) for entry in entries):
+            _pass(kube, live, field, APPLIER)
 
 
 def _patch(kube: Kube, namespace: str, name: str, patch: KubeObject) -> KubeObject | None:
@@ -82,24 +96,24 @@ def _name(live: KubeObject) -> str:
     return f"{live['kind']}/{live['metadata']['name']}"
 
 
-def _owner(live: KubeObject) -> str:
-    """The manager that applied `replicas`; empty where an update set it."""
+def _owner(live: KubeObject, field: str) -> str:
+    """The manager that applied `spec.FIELD`; empty where an update set it."""
     return next(
         (
             str(entry["manager"])
             for entry in live["metadata"].get("managedFields", ())
-            if entry.get("operation") == "Apply" and owns(entry, "spec", "replicas")
+            if entry.get("operation") == "Apply" and owns(entry, "spec", field)
         ),
         "",
     )
 
 
-def _give_back(kube: Kube, live: KubeObject, owner: str) -> None:
-    """The count, which we own since we set it, to whom it belonged."""
+def _pass(kube: Kube, live: KubeObject, field: str, owner: str) -> None:
+    """What we own since we set it, to whom it belongs; to nobody where `owner` is empty."""
     for _ in range(_TRIES):
         metadata = live["metadata"]
         try:
-            pass_replicas(kube, live, FIELD_MANAGER, to=owner)
+            pass_field(kube, live, field, FIELD_MANAGER, to=owner)
             return
         except ClusterError as error:
             if error.status != 409:

@@ -63,7 +63,7 @@ def _hand_over(kube: Kube, workload: CompiledWorkload, namespace: str) -> bool:
         if live is None or not _owned_by_an_applier(live):
             return False
         try:
-            pass_replicas(kube, _take(kube, live, live["spec"]["replicas"]), FIELD_MANAGER)
+            pass_field(kube, _take(kube, live, live["spec"]["replicas"]), "replicas", FIELD_MANAGER)
         except ClusterError as error:
             if error.status != 409 or attempt == _TRIES - 1:
                 raise
@@ -99,23 +99,31 @@ def _owned_by_an_applier(live: KubeObject) -> bool:
     )
 
 
-def pass_replicas(kube: Kube, live: KubeObject, manager: str, *, to: str = "") -> None:
-    """Takes the count out of the fields of `manager`, and adds it to those that `to` applies. The count does not change.
+def pass_field(kube: Kube, live: KubeObject, field: str, manager: str, *, to: str = "") -> None:
+    """Takes `spec.FIELD` out of the fields of `manager`, and adds it to those that `to` applies. Its value does not change.
 
-    Left in our own, where nothing else changes and no apply follows, a count that the autoscaler chooses would look like drift. Such
+    A count left in our own, where nothing else changes and no apply follows, would look like drift once the autoscaler chooses another. Such
     edits of managedFields are client-go's way too (util/csaupgrade). Raises ClusterError, 409 where the object has changed.
     """
     entries: list[KubeObject] = copy.deepcopy(live["metadata"].get("managedFields", []))
     for entry in entries:
         if entry.get("subresource"):
             continue
-        if entry["manager"] == manager and owns(entry, "spec", "replicas"):
-            del entry["fieldsV1"]["f:spec"]["f:replicas"]
+        if entry["manager"] == manager and owns(entry, "spec", field):
+            _let_go(entry["fieldsV1"], field)
         elif entry["manager"] == to and entry.get("operation") == "Apply":
-            entry["fieldsV1"].setdefault("f:spec", {})["f:replicas"] = {}
+            entry["fieldsV1"].setdefault("f:spec", {})[f"f:{field}"] = {}
+    entries = [entry for entry in entries if entry["fieldsV1"]]
     metadata = live["metadata"]
     patch = {"metadata": {"resourceVersion": metadata["resourceVersion"], "managedFields": entries}}
     kube.merge_patch(live["apiVersion"], live["kind"], metadata["name"], patch, metadata["namespace"])
+
+
+def _let_go(fields: KubeObject, field: str) -> None:
+    """Without what that leaves empty: an empty `f:spec` is a claim to all of it."""
+    del fields["f:spec"][f"f:{field}"]
+    if not fields["f:spec"]:
+        del fields["f:spec"]
 
 
 def _take(kube: Kube, live: KubeObject, replicas: int) -> KubeObject:

@@ -25,6 +25,7 @@ def has_routes(move: Move) -> bool:
 def _start(move: Move, progress: Progress) -> Facts:
     from portable.up import up
 
+    replicas.release(move.target_side.kube, move.namespace)
     done = up(move.request_for(move.target), emit=move.emit, publish=False)
     if move.record.header.reverses and has_routes(move):
         _end_earlier_forwarding(move)

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from portable.kube import Kube
-from portable.migrate.replicas import record, restore, scale_to_zero, suspend
+from portable.migrate.replicas import record, release, restore, scale_to_zero, suspend
 from portable.migrate.sides import FIELD_MANAGER
 from portable.provider import KubeObject
 from portable.rollout.handover import SCALE_MANAGER
-from portable.rollout.ownership import owned_digest
+from portable.rollout.ownership import owned_digest, owned_fields
 
 pytestmark = pytest.mark.unit
 
@@ -45,6 +45,11 @@ def live(kube: Kube, manifest: KubeObject) -> KubeObject:
     found = kube.get(manifest["apiVersion"], manifest["kind"], metadata["name"], metadata["namespace"])
     assert found is not None
     return found
+
+
+def managers(found: KubeObject) -> set[str]:
+    """Who owns fields of it, but for its status."""
+    return {entry["manager"] for entry in found["metadata"]["managedFields"] if not entry.get("subresource")}
 
 
 @pytest.mark.parametrize("kind", ["Deployment", "StatefulSet"])
@@ -87,6 +92,28 @@ def test_cron_jobs_are_suspended_and_go_on(kube: Kube, namespace: str) -> None:
     restore(kube, namespace, recorded)
     assert live(kube, night)["spec"]["suspend"] is False
     assert live(kube, paused)["spec"]["suspend"] is True, "what was suspended before stays so"
+    assert managers(live(kube, night)) == {"portable"}
+    assert owned_fields(live(kube, paused))["spec"]["suspend"] is True, "and ours"
+
+
+def test_what_a_migration_has_set_is_made_what_the_spec_says_once_the_app_comes_back(
+    kube: Kube, namespace: str
+) -> None:
+    """A freeze is not undone where the app has moved: the cron job would stay suspended for good."""
+    night, web = cron("night", namespace), controller("StatefulSet", "web", namespace, replicas=2)
+    kube.apply(night)
+    kube.apply(web)
+    recorded = record(kube, namespace)
+    suspend(kube, namespace, recorded)
+    scale_to_zero(kube, namespace, recorded)
+    release(kube, namespace)
+    assert live(kube, night)["spec"]["suspend"] is True, "nothing starts by it"
+    assert live(kube, web)["spec"]["replicas"] == 0
+    for made in (night, web):
+        kube.apply(made)
+        assert managers(live(kube, made)) == {"portable"}
+    assert live(kube, night)["spec"]["suspend"] is False
+    assert live(kube, web)["spec"]["replicas"] == 2
 
 
 def test_what_is_left_running_is_not_touched(kube: Kube, namespace: str) -> None:
