@@ -16,10 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from portable.compile.images import OFFICIAL
+from portable.dns import ledger
 from portable.exec import Container, execute
 from portable.kube import FIELD_MANAGER, Kube
+from portable.migrate import home_record, journal, lease
 from portable.migrate.transfer.images import ENVIRONMENT, LOCAL_IMAGE
 from portable.provider import KubeObject
+from portable.rollout.handover import SCALE_MANAGER
 from portable.rollout.ownership import owned_digest, owned_fields
 from tests.clouds.cluster_behind import ClusterBehind, cluster_behind, load_images, serve_disks
 from tests.clouds.load_balancers import load_balancers
@@ -261,11 +264,14 @@ _KINDS: Sequence[tuple[str, str]] = (
     ("v1", "Service"),
     ("v1", "ServiceAccount"),
 )
+# What stays of a migration is told: where the app is at home, what became of it, and which DNS records were the app's.
+_TOLD = (home_record.NAME, journal.NAME, lease.NAME, ledger.NAME)
 
 
 def objects(kube: Kube, namespace: str) -> dict[str, dict[str, Any]]:
     """Every field that portable owns of the app's objects, by who of it owns it. What the server and its controllers wrote is theirs:
-    UIDs, status, a volume's name, Jobs of a cron job. Revisions are left out, of which every `up` makes one."""
+    UIDs, status, a volume's name, Jobs of a cron job. Left out: revisions, of which every `up` makes one; what is told of a migration; and
+    a route's certificate, which came from the cloud and comes back with the app."""
     living = [live for version, kind in _KINDS for live in kube.list(version, kind, namespace)]
     if space := kube.get("v1", "Namespace", namespace):
         living.append(space | {"kind": "Namespace"})
@@ -273,14 +279,19 @@ def objects(kube: Kube, namespace: str) -> dict[str, dict[str, Any]]:
         f"{live['kind']}/{live['metadata']['name']}": _owned(live)
         for live in living
         if "portable.dev/revision" not in live["metadata"].get("labels", {})
+        and live["metadata"]["name"] not in _TOLD
+        and live.get("type") != "kubernetes.io/tls"
     }
     return {name: owned for name, owned in found.items() if owned}
 
 
 def _owned(live: KubeObject) -> dict[str, Any]:
-    """Manager -> fields; of a Secret their digest, since what differs is shown."""
+    """Manager -> fields; of a Secret their digest, since what differs is shown. Who holds the count of an autoscaled workload depends
+    on who was there first."""
     entries = [entry for entry in live["metadata"].get("managedFields", ()) if not entry.get("subresource")]
-    managers = sorted({entry["manager"] for entry in entries if entry["manager"].startswith(FIELD_MANAGER)})
+    managers = sorted(
+        {entry["manager"] for entry in entries if entry["manager"].startswith(FIELD_MANAGER)} - {SCALE_MANAGER}
+    )
     return {
         manager: (owned_digest if live["kind"] == "Secret" else owned_fields)(live, manager) for manager in managers
     }
