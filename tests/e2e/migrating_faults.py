@@ -5,18 +5,20 @@ from __future__ import annotations
 import os
 import random
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from portable.errors import ClusterError
 from portable_kind import docker
 from tests.contract.dns.name_server import NameServer
 from tests.e2e.conftest import wait
-from tests.e2e.migrating import ENDS, MovingApp, Started
+from tests.e2e.migrating import ENDS, MovingApp, Place, Started
 
 CLAIM = "files-uploads-0"
 # Between beginning and end of a copy there is time for a fault, since the network is so slow and the file that large.
@@ -63,15 +65,27 @@ class Faulty:
         return self.app.migrate(self.at, self.to).events()[-1]
 
     def settle(self) -> None:
-        """Both API servers answer again, and have nodes that are ready."""
+        """Both clusters work again: of a node that was restarted, what it said before is what is first read of it."""
+        began = datetime.now(UTC)
+        wait(
+            lambda: all(_well(place, began) for place in self.app.places.values()),
+            "both clusters are well",
+            seconds=180,
+        )
 
-        def ready() -> bool:
-            with suppress(ClusterError):
-                nodes = [node for place in self.app.places.values() for node in place.kube.list("v1", "Node")]
-                return all(_is(node, "Ready") for node in nodes)
+
+def _well(place: Place, since: datetime) -> bool:
+    """Its nodes are ready and have said so `since` then, and its load balancer's address is announced."""
+    try:
+        if not all(_is(node, "Ready") for node in place.kube.list("v1", "Node")):
             return False
-
-        wait(ready, "both clusters are well", seconds=180)
+        leases = place.kube.list("coordination.k8s.io/v1", "Lease", "kube-node-lease")
+        if not all(datetime.fromisoformat(lease["spec"]["renewTime"]) > since for lease in leases):
+            return False
+        with socket.create_connection((place.address, 80), timeout=2):
+            return True
+    except (ClusterError, OSError):
+        return False
 
 
 def _is(live: Mapping[str, Any], condition: str) -> bool:
