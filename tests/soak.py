@@ -30,6 +30,7 @@ MATRICES = (
     "tests/e2e/test_migrate.py",
     "tests/e2e/test_migrate_databases.py",
     "tests/contract/test_delivery.py",
+    "tests/contract/test_migrate.py",
     "tests/contract/aws/test_faults.py",
     "tests/contract/azure/test_faults.py",
     "tests/contract/gcp/test_faults.py",

@@ -151,6 +151,7 @@ def test_forth_fenced_back_and_finalized(
     assert "nothing to go back from" in error["message"]
 
 
+@soak.drawn(0, of=2)
 def test_a_way_back_that_is_given_up_changes_nothing(
     portable: Portable, running: None, kube: Kube, second: Kube, namespace: str
 ) -> None:
@@ -169,6 +170,7 @@ def test_a_way_back_that_is_given_up_changes_nothing(
     assert pods(kube, namespace) == 2
 
 
+@soak.drawn(1, of=2)
 def test_what_is_given_up_leaves_nothing(
     portable: Portable, running: None, kube: Kube, second: Kube, namespace: str
 ) -> None:
