@@ -74,7 +74,7 @@ _ROW = re.compile(r"^\| `(?P<name>.*)` \| (?P<result>\w+) \| (?P<seconds>[\d.]+)
 class Case:
     """`run`: the day and the commit."""
 
-    result: str = "passed"
+    result: str = "unfinished"
     seconds: float = 0.0
     run: str = ""
 
@@ -95,13 +95,17 @@ class Report:
         case.seconds += report.duration
         if report.outcome != "passed":
             case.result = report.outcome
+        elif report.when == "call":
+            case.result = "passed"
 
     def pytest_sessionfinish(self) -> None:
         for file, ran in self.cases.items():
             cases = {**_written(file), **ran} if "::" in self.command or " -k " in self.command else ran
             passed = sum(case.result == "passed" for case in cases.values())
             rows = [(f"`{name}`", case.result, f"{case.seconds:.1f}", case.run) for name, case in cases.items()]
-            body = f"{passed} of {len(cases)} passed.\n\n{page.table(('case', 'result', 'seconds', 'run'), rows)}"
+            body = (
+                f"{passed} of {len(cases)} that ran passed.\n\n{page.table(('case', 'result', 'seconds', 'run'), rows)}"
+            )
             page.rewrite(file, body, command=self.command, page=PAGE)
 
 
