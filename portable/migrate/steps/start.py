@@ -25,11 +25,12 @@ def has_routes(move: Move) -> bool:
 def _start(move: Move, progress: Progress) -> Facts:
     from portable.up import up
 
-    replicas.release(move.target_side.kube, move.namespace)
+    side = move.target_side
+    replicas.release(side.kube, side.namespace)
     done = up(move.request_for(move.target), emit=move.emit, publish=False)
     if move.record.header.reverses and has_routes(move):
         _end_earlier_forwarding(move)
-    move.note("start", objects=move.target_side.objects.digest)  # the step's own check looks at it
+    move.note("start", objects=side.objects.digest)  # the step's own check looks at it
     return {"revision": done.revision, "seconds": round(done.seconds, 1), "ready_at": time.time()}
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from portable.errors import ClusterError, PortableError
 from portable.events import Event
+from portable.migrate import replicas
 from portable.migrate.journal import End, Entry, Header, Record
 from portable.migrate.lease import Lost
 from portable.migrate.move import Move
@@ -136,6 +137,7 @@ def test_a_spec_that_has_changed_is_put_there_anew(step: MigrationStep, monkeypa
     monkeypatch.setattr(prepare, "asleep", lambda found: found)
     monkeypatch.setattr(prepare, "live_claims", lambda _side: [])
     monkeypatch.setattr(prepare, "differing", lambda _move: "")
+    monkeypatch.setattr(replicas, "release", lambda _kube, _namespace: None)
 
     def up(*_: Any, **_options: Any) -> Any:
         applied.append(objects.digest)
