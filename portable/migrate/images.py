@@ -17,12 +17,15 @@ from portable.provider import Registry, RegistryLogin
 
 def mirror(source: Side, target: Side, emit: Emit, note: Callable[[str], None]) -> list[str]:
     """The copies' references by digest. What is there already is not sent again. Raises ProviderError of either registry."""
+    wanted_images = sorted(set(_to_copy(source, target)))
+    if not wanted_images:
+        return []  # a cloud may well have no registry yet
     logins: list[RegistryLogin] = []
     for side in (source, target):
         if isinstance(side.app.provider, Registry):
             logins.append(side.app.provider.registry_login(side.app.app.cluster))
     copied: list[str] = []
-    for image, wanted in sorted(set(_to_copy(source, target))):
+    for image, wanted in wanted_images:
         note(f"copying {image}")
         copied.append(copy(image, wanted.partition("@")[0], logins, emit=emit))
     return copied
