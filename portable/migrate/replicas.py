@@ -20,6 +20,7 @@ from portable.rollout.ownership import owns
 
 _SCALED = (("apps/v1", "Deployment"), ("apps/v1", "StatefulSet"))
 _CRON = ("batch/v1", "CronJob")
+_DEFAULTS = {"replicas": 1, "suspend": False}
 _TRIES = 6
 
 
@@ -31,13 +32,8 @@ def record(kube: Kube, namespace: str, *, skip: Collection[str] = ()) -> dict[st
     """
     found: dict[str, Any] = {}
     for live in _controllers(kube, namespace, skip):
-        if live["kind"] == "CronJob":
-            found[_name(live)] = {
-                "suspend": bool(live["spec"].get("suspend", False)),
-                "owner": _owner(live, "suspend"),
-            }
-        else:
-            found[_name(live)] = {"replicas": int(live["spec"].get("replicas", 1)), "owner": _owner(live, "replicas")}
+        field = _field(live["kind"])
+        found[_name(live)] = {field: live["spec"].get(field, _DEFAULTS[field]), "owner": _owner(live, field)}
     return found
 
 
@@ -56,7 +52,7 @@ def scale_to_zero(kube: Kube, namespace: str, recorded: Mapping[str, Any]) -> No
 def restore(kube: Kube, namespace: str, recorded: Mapping[str, Any]) -> None:
     """All as it was recorded, owned by whom it was owned: for the next `up` nothing has changed."""
     for name, before in recorded.items():
-        field = "suspend" if "suspend" in before else "replicas"
+        field = _field(name.partition("/")[0])
         live = _patch(kube, namespace, name, {"spec": {field: before[field]}})
         if live is not None:
             # a migration that an earlier version began has no owner of a cron job's
@@ -67,7 +63,7 @@ def release(kube: Kube, namespace: str) -> None:
     """Gives what migrations have set here to `portable`, as it is: the `up` that starts the app makes it what the spec says. What it leaves
     out stays as somebody else has set it, so a cron job would stay suspended for good."""
     for live in _controllers(kube, namespace, ()):
-        field = "suspend" if live["kind"] == "CronJob" else "replicas"
+        field = _field(live["kind"])
         entries = live["metadata"].get("managedFields", ())
         if any(entry["manager"] == FIELD_MANAGER and owns(entry, "spec", field) for entry in entries):
             _pass(kube, live, field, APPLIER)
@@ -90,6 +86,11 @@ def _controllers(kube: Kube, namespace: str, skip: Collection[str]) -> Iterator[
         for live in kube.list(version, kind, namespace, label_selector=WORKLOAD_LABEL):
             if live["metadata"]["labels"][WORKLOAD_LABEL] not in skip:
                 yield live
+
+
+def _field(kind: str) -> str:
+    """What of a controller's spec a migration sets."""
+    return "suspend" if kind == "CronJob" else "replicas"
 
 
 def _name(live: KubeObject) -> str:
