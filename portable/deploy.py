@@ -45,8 +45,6 @@ def deploy(
 
     `revision`: how it is recorded, where that is not as an `up` of this very spec. Returned with its number.
     """
-    hand_over_replicas(kube, now.objects)
-    dismiss_autoscalers(kube, now.objects)
     retry_failed(kube, now.objects.namespace, now.objects.workloads.values())
     revision = revision or new_revision(target, now)
     number = revisions.record(kube, now.objects.namespace, revision)
@@ -78,6 +76,8 @@ def _roll_out(
     awaited: Collection[str] | None = None,
 ) -> Mapping[str, Mapping[str, str]]:
     """Returns workload -> container -> image that really runs. `awaited`: the workloads that have to be ready; None: all."""
+    hand_over_replicas(kube, objects)
+    dismiss_autoscalers(kube, objects)
     with watch(target, replace(now, objects=objects, kube=kube), emit) as watcher:
         with step(emit, "app", f"app {target.home.app} in namespace {objects.namespace}"):
             engine.app.up(target.home, objects, kube, kube.kubeconfig, watcher.wait, superseded="keep")

@@ -12,6 +12,7 @@ from portable.deploy import watch
 from portable.errors import ClusterError, RolloutFailed, UsageError
 from portable.events import Emit
 from portable.provider import KubeObject
+from portable.rollout.handover import AUTOSCALER
 from portable.rollout.stuck import retry_failed
 from portable.rollout.view import digest_of
 from portable.rollout.watch import Watcher
@@ -170,7 +171,7 @@ def require_scalable(app: Running, name: str, live: KubeObject, replicas: int) -
 
 def _autoscaler(app: Running, live: KubeObject) -> KubeObject | None:
     wanted = (live["kind"], live["metadata"]["name"])
-    for scaler in app.kube.list("autoscaling/v2", "HorizontalPodAutoscaler", app.namespace):
+    for scaler in app.kube.list(*AUTOSCALER, app.namespace):
         at = scaler["spec"]["scaleTargetRef"]
         if (at["kind"], at["name"]) == wanted:
             return scaler

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from portable.rollout.handover import AUTOSCALER
 from tests.e2e.conftest import HELLO, AppUnderTest, wait
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
@@ -53,6 +54,10 @@ def replicas(under: AppUnderTest, name: str) -> int:
     return under.get(*DEPLOYMENT, name)["spec"]["replicas"]
 
 
+def scalers(under: AppUnderTest) -> list[str]:
+    return [found["metadata"]["name"] for found in under.cluster.kube.list(*AUTOSCALER, under.namespace)]
+
+
 def test_switching_scaling_on_never_drops_the_count(module_app: AppUnderTest) -> None:
     module_app.write({"web": web(scale={"min": 3, "max": 3})})
     module_app.up()
@@ -64,7 +69,7 @@ def test_switching_scaling_on_never_drops_the_count(module_app: AppUnderTest) ->
     assert set(counts.get("web", [3])) == {3}, counts
     assert replicas(module_app, "web") == 3
     assert module_app.pod_uids("web") == pods, "no pod was replaced either"
-    scaler = module_app.get("autoscaling/v2", "HorizontalPodAutoscaler", "web")["spec"]
+    scaler = module_app.get(*AUTOSCALER, "web")["spec"]
     assert (scaler["minReplicas"], scaler["maxReplicas"]) == (2, 5)
     owners = module_app.get(*DEPLOYMENT, "web")["metadata"]["managedFields"]
     owning = {entry["manager"] for entry in owners if "f:replicas" in entry["fieldsV1"].get("f:spec", {})}
@@ -97,5 +102,30 @@ def test_switching_scaling_off_sets_the_count_of_the_spec(module_app: AppUnderTe
     )
     module_app.up()
     assert (replicas(module_app, "web"), replicas(module_app, "busy")) == (1, 2)
-    assert module_app.cluster.kube.list("autoscaling/v2", "HorizontalPodAutoscaler", module_app.namespace) == []
+    assert scalers(module_app) == []
+    assert module_app.up()["changed"] is False
+
+
+def test_a_bad_version_gives_back_who_decides_the_count(module_app: AppUnderTest) -> None:
+    """Of a version that switches scaling on and fails, and of one that switches it off and fails."""
+    fixed, missing = {"min": 3, "max": 3}, {**HELLO["containers"]["main"], "command": ["/bin/missing"]}
+    module_app.write({"web": web(scale=fixed)})
+    module_app.up()
+    module_app.write({"web": web(scale=CALM, containers={"main": missing})})
+    with counting(module_app) as counts:
+        module_app.run("up", "--yes", code=1)
+    assert scalers(module_app) == []
+    assert replicas(module_app, "web") == 3
+    assert set(counts["web"]) <= {2, 3}, counts
+
+    module_app.write({"web": web("repaired", scale=CALM)})
+    module_app.up()
+    assert scalers(module_app) == ["web"], "what went on the way back comes with the next good version"
+    module_app.write({"web": web(scale={"min": 4, "max": 4}, containers={"main": missing})})
+    with counting(module_app) as counts:
+        module_app.run("up", "--yes", code=1)
+    assert scalers(module_app) == ["web"]
+    assert min(counts["web"]) >= 2, counts
+    module_app.write({"web": web("repaired", scale=CALM)})
+    module_app.up()
     assert module_app.up()["changed"] is False
