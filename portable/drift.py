@@ -62,7 +62,9 @@ def _compare(target: Target, now: Situation, engine: Engine, emit: Emit) -> Plan
         cluster = engine.cluster.preview(home, resources, provider.resource_types()) if resources else ()
         app: tuple[Change, ...] = ()
         if now.kube is not None and applied is not None:
-            app = engine.app.preview(home, applied, now.kube, now.kube.kubeconfig)
+            found = engine.app.preview(home, applied, now.kube, now.kube.kubeconfig)
+            # What is there beyond the last ready revision is of a version that failed, which nobody changed; the next `up` deletes it.
+            app = tuple(change for change in found if change.operation != "delete")
     notes = []
     if now.last is not None and now.last.cluster_digest not in ("", cluster_digest(target)):
         notes.append("the spec asks for another cluster than the last `up` did: those differences are shown too")

@@ -279,10 +279,11 @@ def test_killed_at_a_step_it_goes_on(faulty: Faulty, step: str, chosen: random.R
 
 @drawn(2, 4)
 def test_abort_leaves_the_source_as_it_was(faulty: Faulty) -> None:
-    """From a side that was never left, or been left: nothing of the migration stays."""
+    """There, back and finalized, whatever came before: the target knows nothing of the app, and afterwards still does not."""
     app = faulty.app
-    if faulty.at == TARGET:
-        faulty.arrived(app.migrate("rollback").events()[-1], "back")
+    if faulty.at == SOURCE:
+        faulty.arrived(app.migrate(SOURCE, TARGET).events()[-1], "there")
+    faulty.arrived(app.migrate("rollback").events()[-1], "back")
     app.run("migrate", "finalize", "--yes", "--keep-cluster", "--output", "json")
     place = app.places[SOURCE]
     before = objects(place.kube, app.namespace)

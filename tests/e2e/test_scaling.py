@@ -117,6 +117,7 @@ def test_a_bad_version_gives_back_who_decides_the_count(module_app: AppUnderTest
     assert scalers(module_app) == []
     assert replicas(module_app, "web") == 3
     assert set(counts["web"]) <= {2, 3}, counts
+    assert module_app.run("drift", "--output", "json").json()["changes"] is False
 
     module_app.write({"web": web("repaired", scale=CALM)})
     module_app.up()
