@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,20 @@ from portable_kind.ports import LOOPBACK, Ports
 CGROUP_V1_PATCH = "kind: KubeletConfiguration\nfailCgroupV1: false\n"
 # All nodes run pods, as a user of a cluster of two expects; kind itself does so for a cluster of one only.
 NO_TAINTS_PATCH = "kind: InitConfiguration\nnodeRegistration:\n  taints: []\n"
+NO_ELECTION = {"name": "leader-elect", "value": "false"}
+# With one control plane there is nobody to hand over to. A scheduler or controller manager that a busy machine keeps from its
+# lease for ten seconds would end itself, and after a reboot it would wait until its own old lease has run out.
+NO_ELECTION_PATCH = {
+    "group": "kubeadm.k8s.io",
+    "version": "v1beta4",
+    "kind": "ClusterConfiguration",
+    "patch": json.dumps(
+        [
+            {"op": "add", "path": "/controllerManager/extraArgs/-", "value": NO_ELECTION},
+            {"op": "add", "path": "/scheduler/extraArgs", "value": [NO_ELECTION]},
+        ]
+    ),
+}
 # The scheduler passes over the spread of a pod on every node that lacks one of its keys, and pods are to be spread over nodes
 # and zones (kubernetes/pkg/scheduler/framework/plugins/podtopologyspread/scoring.go): without a zone they would stand anywhere.
 ZONE = {"topology.kubernetes.io/zone": "kind"}
@@ -48,6 +63,7 @@ class Configuration:
             "kind": "Cluster",
             "apiVersion": "kind.x-k8s.io/v1alpha4",
             "name": self.name,
+            "kubeadmConfigPatchesJSON6902": [NO_ELECTION_PATCH],
             "nodes": [control_plane, *(worker for _ in range(self.nodes - 1))],
         }
         if self.cgroup_v1:

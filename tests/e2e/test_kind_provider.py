@@ -82,8 +82,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
             os.environ["PORTABLE_DATA"] = before
 
 
-def eventually(ask: Callable[[], T], *, seconds: float = 120) -> T:
-    """What `ask` returns once it is true; the last error or value in the message when it never is."""
+def eventually(ask: Callable[[], T], *, seconds: float = 120, why: Callable[[], object] = str) -> T:
+    """What `ask` returns once it is true; the last error or value, and `why`, in the message when it never is."""
     deadline = time.monotonic() + seconds
     while True:
         last: object
@@ -94,7 +94,7 @@ def eventually(ask: Callable[[], T], *, seconds: float = 120) -> T:
         except (OSError, PortableError) as error:
             last = error
         if time.monotonic() > deadline:
-            pytest.fail(f"never true within {seconds} s; last: {last!r}")
+            pytest.fail(f"never true within {seconds} s; last: {last!r}\n{why()}")
         time.sleep(0.5)
 
 
@@ -128,6 +128,12 @@ def phase(kube: Kube, name: str) -> str:
     return live["status"].get("phase", "") if live else ""
 
 
+def told(kube: Kube, name: str) -> str:
+    """The pod's status and what the cluster says of all that happened."""
+    events = [f"{event['involvedObject']['name']}: {event['message']}" for event in kube.list("v1", "Event", NAMESPACE)]
+    return "\n".join([str((kube.get("v1", "Pod", name, NAMESPACE) or {}).get("status")), *events])
+
+
 def test_both_nodes_are_ready_and_run_pods(made: Made) -> None:
     state = KIND.find(Cluster(name=made.name))
     assert state is not None
@@ -137,6 +143,14 @@ def test_both_nodes_are_ready_and_run_pods(made: Made) -> None:
         nodes = kube.list("v1", "Node")
     assert len(nodes) == 2
     assert not any(node["spec"].get("taints") for node in nodes)
+
+
+@pytest.mark.parametrize("component", ["kube-scheduler", "kube-controller-manager"])
+def test_the_only_scheduler_and_controller_manager_need_no_election(component: str, made: Made) -> None:
+    with made.kube() as kube:
+        (live,) = kube.list("v1", "Pod", "kube-system", label_selector=f"component={component}")
+    command = live["spec"]["containers"][0]["command"]
+    assert [word for word in command if word.startswith("--leader-elect")] == ["--leader-elect=false"]
 
 
 def test_making_it_again_changes_nothing(made: Made) -> None:
@@ -198,7 +212,7 @@ def test_a_volume_follows_its_pod_to_another_node_and_outlives_its_claim(made: M
         )
         manifest["spec"]["volumes"] = [volume]
         kube.apply(manifest)
-        eventually(lambda: phase(kube, name) == "Succeeded")
+        eventually(lambda: phase(kube, name) == "Succeeded", why=lambda: told(kube, name))
         words = "\n".join(kube.logs(NAMESPACE, name))
         kube.delete("v1", "Pod", name, NAMESPACE)
         return words

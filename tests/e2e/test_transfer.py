@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -96,12 +97,13 @@ def test_a_mover_that_is_deleted_comes_back_and_goes_on(role: str, moved: Moving
             began.set()
 
     side = moved.sides.source if role == "source" else moved.sides.target
+    _slow(side)
     done: list[object] = []
     transfer = moved.again(emit)
     copying = threading.Thread(target=lambda: done.append(transfer.seed(CLAIM)))
     copying.start()
     assert began.wait(60)
-    for pod in side.kube.list("v1", "Pod", side.namespace, label_selector=objects.selector("transfer", "volumes-0")):
+    for pod in _movers(side):
         side.kube.delete("v1", "Pod", pod["metadata"]["name"], side.namespace)
     copying.join(timeout=180)
     assert done, [event for event in moved.events if isinstance(event, Notice)]
@@ -156,6 +158,26 @@ def test_nothing_is_left_of_it(moved: Moving) -> None:
         for kind, api_version in (*objects.KINDS.items(), ("Pod", "v1")):
             selected = side.kube.list(api_version, kind, side.namespace, label_selector=objects.selector("transfer"))
             assert [live for live in selected if "deletionTimestamp" not in live["metadata"]] == []
+
+
+def _movers(side: Side) -> Sequence[dict[str, Any]]:
+    return side.kube.list("v1", "Pod", side.namespace, label_selector=objects.selector("transfer", "volumes-0"))
+
+
+def _slow(side: Side) -> None:
+    """Its mover, not the one that comes after it: a quiet machine copies all before the first word of progress is said."""
+    limits = {"resources": {"limits": {"cpu": "100m"}}}
+    change = {"spec": {"containers": [{"name": "mover", **limits}]}}
+    for pod in _movers(side):
+        path = f"/api/v1/namespaces/{side.namespace}/pods/{pod['metadata']['name']}/resize"
+        kind = {"Content-Type": "application/strategic-merge-patch+json"}
+        side.kube.raw("PATCH", path, content=json.dumps(change), headers=kind)
+
+    def slow() -> bool:
+        given = [pod["status"]["containerStatuses"][0].get("resources", {}).get("limits", {}) for pod in _movers(side)]
+        return [limit.get("cpu") for limit in given] == ["100m"]
+
+    wait(slow, "the mover has so little CPU", seconds=60)
 
 
 def _level(side: Side) -> str:
