@@ -73,6 +73,7 @@ def test_a_crash_loop_is_told_with_its_cause(
     monkeypatch.setattr(Kube, "logs", logs)  # there is no kubelet that has any
     pod, other = deploy(kube, app)
     kubelet.run(kube, other)
+    kubelet.until(lambda: web(capsys)["ready"] == 1)  # it is the controllers that count
     kubelet.wait_in(kube, pod, "CrashLoopBackOff", "back-off 10s restarting failed container", restarts=3, code=1)
     found = web(capsys)
     assert found["state"] == "failing"
