@@ -13,17 +13,18 @@ from portable_kind.ports import LOOPBACK, Ports
 CGROUP_V1_PATCH = "kind: KubeletConfiguration\nfailCgroupV1: false\n"
 # All nodes run pods, as a user of a cluster of two expects; kind itself does so for a cluster of one only.
 NO_TAINTS_PATCH = "kind: InitConfiguration\nnodeRegistration:\n  taints: []\n"
-NO_ELECTION = {"name": "leader-elect", "value": "false"}
 # With one control plane there is nobody to hand over to. A scheduler or controller manager that a busy machine keeps from its
-# lease for ten seconds would end itself, and after a reboot it would wait until its own old lease has run out.
+# lease for ten seconds would end itself, and after a reboot it would wait until its own old lease has run out. Added to the lists
+# of kind's own template (pkg/cluster/internal/kubeadm/config.go, from Kubernetes 1.36 on): a merge would replace them.
+_NO_ELECTION = {"name": "leader-elect", "value": "false"}
 NO_ELECTION_PATCH = {
     "group": "kubeadm.k8s.io",
     "version": "v1beta4",
     "kind": "ClusterConfiguration",
     "patch": json.dumps(
         [
-            {"op": "add", "path": "/controllerManager/extraArgs/-", "value": NO_ELECTION},
-            {"op": "add", "path": "/scheduler/extraArgs", "value": [NO_ELECTION]},
+            {"op": "add", "path": "/controllerManager/extraArgs/-", "value": _NO_ELECTION},
+            {"op": "add", "path": "/scheduler/extraArgs", "value": [_NO_ELECTION]},  # kind's is null
         ]
     ),
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 import time
@@ -166,12 +165,11 @@ def _movers(side: Side) -> Sequence[dict[str, Any]]:
 
 def _slow(side: Side) -> None:
     """Its mover, not the one that comes after it: a quiet machine copies all before the first word of progress is said."""
-    limits = {"resources": {"limits": {"cpu": "100m"}}}
-    change = {"spec": {"containers": [{"name": "mover", **limits}]}}
     for pod in _movers(side):
-        path = f"/api/v1/namespaces/{side.namespace}/pods/{pod['metadata']['name']}/resize"
-        kind = {"Content-Type": "application/strategic-merge-patch+json"}
-        side.kube.raw("PATCH", path, content=json.dumps(change), headers=kind)
+        name, (container,) = pod["metadata"]["name"], pod["spec"]["containers"]
+        container["resources"]["limits"]["cpu"] = "100m"
+        change = {"spec": {"containers": [container]}}
+        side.kube.merge_patch("v1", "Pod", name, change, side.namespace, subresource="resize")
 
     def slow() -> bool:
         given = [pod["status"]["containerStatuses"][0].get("resources", {}).get("limits", {}) for pod in _movers(side)]
